@@ -1,4 +1,4 @@
-"""`seedance-dagster review compare`: what reviewers preferred of two variants."""
+"""`seedance-dagster review compare`: which of two variants reviewers preferred."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def compare_command(*, prompt_set: str, first: str, second: str, as_json: bool) 
         check_has_videos(ledger, prompt_set)
         figures = read_figures(ledger, prompt_set, question)
         if not figures.answers:
-            find_pairs(ledger, prompt_set, question)  # says so where there is none
+            find_pairs(ledger, prompt_set, question)  # raises an error if there are none
     if as_json:
         print_json({"prompt_set": prompt_set, **figures.as_dict()})
     else:
@@ -60,7 +60,7 @@ def _show(figures: Figures) -> None:
         f"{counted(figures.answers, 'answer')} of {counted(figures.reviewers, 'reviewer')}; "
         f"no preference: {figures.ties}, which count in no win rate"
     )
-    out.print("The interval is Wilson's, at 95 %, and takes answers as independent of each other.")
+    out.print("The interval is Wilson's, at 95 %, and assumes that answers are independent of each other.")
 
 
 def _cells(side: Side) -> tuple[str, str, str, str]:

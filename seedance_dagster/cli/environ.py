@@ -22,7 +22,7 @@ DEV_FOLDER = "SEEDANCE_DEV_FOLDER"
 def project_environ() -> dict[str, str]:
     """Return the environment of this process, with gaps filled from `.env` in the current folder.
 
-    In a terminal prepared for commands beside `dev`, what is unset is meant to be, so `.env` is ignored.
+    In a terminal prepared for commands beside `dev`, unset variables must stay unset, so `.env` is ignored.
 
     Raises:
         click.ClickException: `.env` cannot be read.
@@ -45,7 +45,7 @@ def project_environ() -> dict[str, str]:
 
 
 def use_env_file(path: Path) -> None:
-    """Take variables from a file, over those of the environment and of `.env`.
+    """Take variables from a file, which win over those of the environment and of `.env`.
 
     Raises:
         click.ClickException: It cannot be read.
@@ -55,7 +55,7 @@ def use_env_file(path: Path) -> None:
 
 
 def command_environ() -> dict[str, str]:
-    """Return the environment of a command: as the project has it, else as `dev` or `demo` beside it does.
+    """Return the environment of a command: the project's, with that of a `dev` or `demo` beside it.
 
     Raises:
         click.ClickException: A file that holds a part of it cannot be read.
@@ -78,10 +78,10 @@ def ledger_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of a command that reads or writes an existing ledger.
 
     Args:
-        environ: Its environment, where it was read before.
+        environ: Its environment, if it was read before; None to read it.
 
     Raises:
-        click.ClickException: Nothing says which ledger; an empty new one would show that all is well.
+        click.ClickException: The ledger is unknown; an empty new one would suggest that all is well.
         SettingError: An environment variable cannot be used.
     """
     from seedance_dagster.settings import Settings  # noqa: PLC0415  slow to import
@@ -101,7 +101,7 @@ def ledger_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def is_home(home: str | None) -> bool:
-    """Return True when DAGSTER_HOME is the absolute path of a folder."""
+    """Return True if DAGSTER_HOME is the absolute path of a folder."""
     return bool(home) and Path(str(home)).is_absolute() and Path(str(home)).is_dir()
 
 
@@ -156,7 +156,7 @@ def _checkout() -> Path:
 
 
 def user_name() -> str:
-    """Return who runs a command; empty where the system does not say."""
+    """Return the name of the user who runs a command; empty if the system does not know it."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # the user of a container may have no name
@@ -164,5 +164,5 @@ def user_name() -> str:
 
 
 def operator_name() -> str:
-    """Return who runs a command, for the journal."""
+    """Return the name of the user who runs a command, for the journal."""
     return f"operator {user_name()}".rstrip()

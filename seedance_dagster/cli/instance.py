@@ -37,10 +37,10 @@ def dagster_of(settings: Settings) -> Iterator[DagsterInstance]:
 
 
 def check_ledger_is_known(settings: Settings, ledger: Ledger) -> None:
-    """Check that Dagster's instance, where there is one, does not know a ledger as another or a newer one.
+    """Check that Dagster's instance, if there is one, knows a ledger, and that it is not an older copy.
 
     Raises:
-        BindingError: It does.
+        BindingError: It is unknown, or an older copy.
         click.ClickException: The instance cannot be used.
     """
     if is_home(settings.dagster_home):

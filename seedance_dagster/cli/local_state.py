@@ -15,9 +15,9 @@ _LEDGER = ("DAGSTER_HOME", "SEEDANCE_LEDGER_URL")
 
 
 def use_local_state() -> None:
-    """Take what `dev` or `demo` uses into the environment, unless it says already which ledger is meant.
+    """Take the variables of `dev` or `demo` into the environment, unless it already names a ledger.
 
-    With an API key only the data of the real API count. Otherwise it is what was started last.
+    With an API key only the data of the real API count. Otherwise those of the last start do.
     """
     if any(map(os.environ.get, _LEDGER)):
         return
@@ -54,7 +54,7 @@ def apply_env_file(path: Path) -> None:
 
 
 def _changes(words: list[str]) -> Mapping[str, str | None] | None:
-    """Return the new value of each variable, None for one that is unset; None for other words."""
+    """Return the new value of each variable, None for an unset one; no mapping if there are other words."""
     changes: dict[str, str | None] = {}
     rest = iter(words)
     for word in rest:

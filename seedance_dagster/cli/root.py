@@ -24,7 +24,7 @@ COMMANDS = {
     "export": "Write the accepted videos of a set as a dataset.",
     "trace": "Show where a video comes from and what became of it.",
     "audit": "Compare ledger, vendor, Dagster and S3, and repair differences.",
-    "restore": "Bring a ledger up to date that is a backup, or new in the place of a lost one.",
+    "restore": "Bring up to date a ledger that is a backup, or that replaces a lost one.",
     "move-ledger": "Move the ledger to another database, such as PostgreSQL, with its id.",
     "archive": "Move the journal of orders that ended long ago into the bucket.",
     "credential": "Read content credentials; make a test certificate chain.",
@@ -33,7 +33,7 @@ COMMANDS = {
     "sync": "Update Dagster's partitions from the prompt sets now.",
     "webhook": "Receive the vendor's webhooks, so that finished tasks are polled at once.",
     "prices": "Show the prices of today, and whether charges agree with them.",
-    "check-storage": "Try what is needed of the bucket, before anything is paid for.",
+    "check-storage": "Try all that the bucket must allow, before anything is paid for.",
     "account": "Show the vendor account: plan, balance and limits.",
     "emulator": "Run a local stand-in for the vendor's API.",
 }

@@ -31,7 +31,7 @@ def serve(app: ASGIApp, listener: socket.socket, *, most_connections: int, drain
 
     Args:
         most_connections: More at once are refused.
-        drain_s: What replies under way get to end, in seconds.
+        drain_s: Seconds in which replies under way can finish.
     """
     import uvicorn  # noqa: PLC0415  an extra
 

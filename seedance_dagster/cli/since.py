@@ -1,4 +1,4 @@
-"""A time since which a command counts: a day, a time, or so long ago."""
+"""A time since which a command counts: a day, a time, or a length of time ago."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import click
 
 _AGO = re.compile(r"(\d{1,5})([dh])")
 _UNITS = {"d": "days", "h": "hours"}
-SINCE_HELP = "in UTC: 2026-04-06, 2026-04-06T18:00, or so long ago as 7d or 24h."
+SINCE_HELP = "in UTC: 2026-04-06, 2026-04-06T18:00, or a length of time ago, such as 7d or 24h."
 
 
 class Age(click.ParamType[timedelta]):
-    """A length of time in days, at least so many."""
+    """A length of time in days, with a minimum."""
 
     name = "days"
 
@@ -22,7 +22,7 @@ class Age(click.ParamType[timedelta]):
         self._least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Return the length that a word means; fail where it means none."""
+        """Return the length of time that a text stands for; fail if it stands for none."""
         if isinstance(value, timedelta):
             return value
         match = _AGO.fullmatch(value)
@@ -42,7 +42,7 @@ class Since(click.ParamType[datetime]):
         self._whole_days = whole_days
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the time that a word means; fail where it means none."""
+        """Return the time that a text stands for; fail if it stands for none."""
         if isinstance(value, datetime):
             return value
         ago = _AGO.fullmatch(value)

@@ -23,7 +23,7 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.money import points_to_usd
 
-_NEWEST = 2000  # among so many charges are 20 of each price that is in use
+_NEWEST = 2000  # charges; enough to have 20 of each price that is in use
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class StatusReport:
         penalties_usd: The part of `spent_usd` that was charged for rejected prompts.
         outstanding_usd: Charged, held or estimated for open orders.
         time_left: None while it is unknown how long such tasks take.
-        waits: Why nothing, or less than the account allows, is submitted now.
-        problems: What stays wrong until a person acts.
-        warnings: What a person should know: an outdated price table, budgets that are nearly used.
+        waits: The reasons why nothing, or less than the account allows, is submitted now.
+        problems: Problems that stay until a person acts.
+        warnings: Warnings, such as an outdated price table or budgets that are nearly used.
     """
 
     counts: tuple[SetCount, ...]
@@ -98,7 +98,7 @@ def read_status(
         OpenOrder(order, now - order.ordered_at, _money(order))
         for order in sorted(orders, key=lambda order: (order.ordered_at, order.order_id))
     )
-    # Only the newest order of a partition counts, and it is read where an order of it may need attention.
+    # Only the newest order of a partition counts; it is read only if an order of it may need attention.
     latest = {
         f"{name}/{partition}": order
         for name, partitions in sorted(ledger.queries.in_question().items())

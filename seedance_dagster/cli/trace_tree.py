@@ -40,7 +40,7 @@ _REPORTED = {
 
 
 def draw(trace: Trace) -> Tree:
-    """Return the whole chain as a tree, the thing that was asked about marked with an arrow.
+    """Return the whole chain as a tree, in which an arrow marks the thing that the user named.
 
     Texts of users and of the vendor are shown as they are, without control characters.
     """
@@ -113,13 +113,15 @@ def _add_order(tree: Tree, trace: Trace, traced: TracedOrder, *, known: Sequence
         _add_file(branch, trace, file, traced, here)
     branch.add(_text(_REPORTED[traced.reported]))
     for result in traced.scores:
-        given_values = ", ".join(f"{name} {value_text(value)}" for name, value in result.values.items())
-        text = given_values or result.problem or "no values"
+        values = ", ".join(f"{name} {value_text(value)}" for name, value in result.values.items())
+        text = values or result.problem or "no values"
         branch.add(_text(f"Score {result.score} {result.version}: {text}", "red" if result.problem else ""))
-    for given in traced.verdicts:
-        note = f": {redact(given.note, redact_url)}" if given.note else ""
-        undo = ", taking back what was said before" if given.undoes else ""
-        head = f"{given.verdict.capitalize()} by {given.reviewer}, {_at(given.given_at)} UTC{undo}{note}"
+    for verdict in traced.verdicts:
+        note = f": {redact(verdict.note, redact_url)}" if verdict.note else ""
+        undo = ", taking back what was said before" if verdict.undoes else ""
+        head = (
+            f"{verdict.verdict.capitalize()} by {verdict.reviewer}, {_at(verdict.given_at)} UTC{undo}{note}"
+        )
         branch.add(_text(head))
     _add_journal(branch, trace, traced)
 
@@ -164,7 +166,7 @@ def _add_references(tree: Tree, references: Sequence[Reference]) -> None:
 
 
 def _marked_line(traced: TracedOrder) -> str | None:
-    """Return the line of an order to mark: its own where the thing that was asked about has none."""
+    """Return the line of an order to mark: its first line if the thing that the user named has none."""
     lines = {file.kind for file in traced.files} | {"task", "video as delivered"}
     return traced.mark if traced.mark is None or traced.mark in lines else "order"
 
@@ -196,12 +198,12 @@ def _add_task(tree: Tree, traced: TracedOrder, *, here: bool) -> None:
 
 def _add_journal(tree: Tree, trace: Trace, traced: TracedOrder) -> None:
     branch, journal = tree.add(_text("Journal")), traced.journal
-    for some in traced.archived:
-        entries = f"{counted(some.count, 'entry', 'entries')} in the archive {trace.uri(some.part)}"
-        if some.problem is None:
+    for archived in traced.archived:
+        entries = f"{counted(archived.count, 'entry', 'entries')} in the archive {trace.uri(archived.part)}"
+        if archived.problem is None:
             branch.add(_text(f"With {entries}"))
         else:
-            branch.add(_text(f"Without {entries}: {some.problem}", "red"))
+            branch.add(_text(f"Without {entries}: {archived.problem}", "red"))
     left_out = len(journal) - _FIRST_STEPS - _LAST_STEPS
     for number, entry in enumerate(journal):
         if left_out > 1 and number == _FIRST_STEPS:

@@ -1,1 +1,1 @@
-"""Stored videos, as those who use them load them."""
+"""Stored videos and datasets, for the code that uses them."""

@@ -1,4 +1,4 @@
-"""The picture that a video was asked to begin with."""
+"""The image that a request gave as the first frame of its video."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from seedance_dagster.storage.s3 import VideoStore
 def read_first_frame(row: Mapping[str, Any], store: VideoStore) -> bytes | None:
     """Return the bytes of the image from which a video was made; None for one of another mode.
 
-    A file of the team's own is read from the copy that was made before the order, another one from its link.
+    A file of the team's own is read from the copy that was made before the order, any other from its link.
 
     Args:
         row: The video's row of the index.
-        store: Where the video lies.
+        store: The store of the video.
 
     Raises:
         StoreError: The image cannot be read, or is not the one that was sent.

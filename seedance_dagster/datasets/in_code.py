@@ -1,4 +1,4 @@
-"""One video ordered in code, with the promises of a prompt set: ordered, waited for, and loaded."""
+"""One video that code orders, waits for and loads, with the promises of a prompt set."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from seedance_dagster.prompts.models import PromptPartition, PromptSet
 from seedance_dagster.prompts.problems import Problem, PromptSetError
 
 IN_CODE = "in_code"
-"""The prompt set of what is ordered in code, where none is named."""
+"""The prompt set of videos that are ordered in code, unless another one is named."""
 
 _SOURCE = "generate"
 _OWNER = "code"
@@ -48,7 +48,7 @@ class InCode:
         key: Its name: the partition that its order is made for.
         prompt_set: The set that the key belongs to.
         take: From 1; a higher one is another video of the same request.
-        max_points: What its order may cost, in points; None leaves that to the budgets.
+        max_points: The most that its order may cost, in points; None leaves that to the budgets.
     """
 
     request: GenerationRequest | Mapping[str, Any]
@@ -58,7 +58,7 @@ class InCode:
     max_points: int | None = None
 
     def order(self, services: Services) -> Order:
-        """Return the order that answers the request: an earlier one, or a new one.
+        """Return the order of the video: an existing one, or a new one.
 
         Raises:
             PromptSetError: The request breaks a rule of the vendor's.
@@ -84,11 +84,11 @@ class InCode:
         return placed.order
 
     def video(self, services: Services, order: Order) -> Video:
-        """Return the video of an order that has ended; raise `OrderingError` where it has none."""
+        """Return the video of an order that has ended; raise `OrderingError` if it has none."""
         key = str(self.key) if self.take == 1 else f"{self.key}.t{self.take}"
         latest = services.ledger.queries.latest(self.prompt_set).get(key, order)
         if latest.state is not State.STORED:
-            reason = no_video_reason(latest) or "it is not stored yet; call again to go on waiting"
+            reason = no_video_reason(latest) or "it is not stored yet; call again to continue waiting"
             raise OrderingError(f"{self.prompt_set}/{key} has no video: {reason}")
         return load_videos(services.ledger, services.store, self.prompt_set, key)[key]
 
@@ -103,7 +103,7 @@ class InCode:
             message = 'must be a dictionary of fields, such as {"prompt": "A cat"}'
             raise PromptSetError([Problem(source=_SOURCE, field="request", message=message)]) from None
         if own := sorted({"id", "takes", "fresh"} & fields.keys()):
-            message = "is no part of a request: use the arguments key and take"
+            message = "is not a field of a request: use the arguments key and take"
             raise PromptSetError(Problem(source=_SOURCE, field=name, message=message) for name in own)
         row = Row(
             place="request",
@@ -138,7 +138,7 @@ def generate(services: Services, wanted: InCode) -> Video:
         work = partial(advance, services, owner=worker_name(_OWNER), only=[order.order_id])
         with in_background(work) as events:
             for event in events:
-                _say(event)
+                _log_reason(event)
     return wanted.video(services, order)
 
 
@@ -148,19 +148,19 @@ async def generate_async(services: Services, wanted: InCode) -> Video:
     if order.state in OPEN:
 
         async def emit(event: Event) -> None:
-            _say(event)
+            _log_reason(event)
 
         await advance(services, emit, owner=worker_name(_OWNER), only=[order.order_id])
     return await asyncio.to_thread(wanted.video, services, order)
 
 
-def _say(event: Event) -> None:
+def _log_reason(event: Event) -> None:
     if isinstance(event, Delayed | Waiting):
         _log.info("%s", event.reason)
 
 
 def _outside_of_loops(work: Callable[[], T]) -> T:
-    """Run work that starts event loops of its own, also in a notebook, whose cells run inside one."""
+    """Run work that starts its own event loops, even in a notebook, whose cells run inside a loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

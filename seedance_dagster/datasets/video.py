@@ -91,7 +91,7 @@ class Video:
         return content
 
     def first_frame(self) -> bytes | None:
-        """Return the image that the video was asked to begin with; None where the mode has none.
+        """Return the image that the request gave as the first frame; None if the mode has none.
 
         Raises:
             StoreError: It cannot be read, or has changed since.
@@ -129,10 +129,10 @@ def load_videos(
     """Return the videos that a set's partitions show, by partition key, in the order of the set.
 
     Args:
-        ledger: Knows them.
-        store: Where they lie.
+        ledger: The ledger.
+        store: The store of the videos.
         prompt_set: The set.
-        partition: Return that of this partition alone, or none where it has no video.
+        partition: Return only the video of this partition, if it has one; None for all.
 
     Raises:
         LedgerError: The ledger cannot be read.

@@ -16,12 +16,12 @@ from seedance_dagster.defs.naming import (
 
 _DESCRIPTION = (
     "The videos that were accepted in review, in the gallery or by seedance-dagster review. Verdicts "
-    "materialize this asset, not a run. An asset behind it gets accepted videos only."
+    "materialize this asset, not a run. Assets downstream of it get accepted videos only."
 )
 
 
 def build_accepted_asset(names: Names, name: str) -> dg.AssetSpec:
-    """Build the asset of the accepted videos of a prompt set; `names` are those of resources."""
+    """Build the asset of a prompt set's accepted videos."""
     return dg.AssetSpec(
         asset_key(name, ACCEPTED),
         deps=[asset_key(name, VIDEOS)],

@@ -25,10 +25,10 @@ from seedance_dagster.versions import CODE_VERSION
 _DESCRIPTIONS = {
     # The UI cuts them at 100 characters in lists: the first sentence has to be enough.
     PROMPTS: "The checked request of each prompt, with its estimated cost. Materializing it costs nothing.",
-    TASKS: "Costs money: orders each video at the video API. One that exists or is on its way is used "
-    "instead of another. A run without videos returns at once; the sensor does the rest.",
+    TASKS: "Costs money: orders each video from the video API. A video that exists or is on its way is "
+    "reused. A run without videos returns at once; the sensor does the rest.",
     VIDEOS: "The finished videos in S3, each with manifest, poster and cost. A run that includes this asset "
-    "orders what has no video yet, waits, and fails at its end if a video is missing.",
+    "orders the missing videos, waits for them, and fails at its end if one is still missing.",
 }
 _KINDS = {PROMPTS: {"seedance", "yaml"}, TASKS: {"seedance", "api"}, VIDEOS: {"seedance", "s3", "mp4"}}
 # A video depends on its prompt too, so that an edit shows it as Unsynced before there is a new task.
@@ -55,12 +55,12 @@ def build_set_assets(
         name: The set's name.
         source: Where each run reads its prompts.
         max_partitions_per_run: A backfill of more partitions becomes several runs.
-        unattended_points: What a run that an automation condition asked for may spend, in points; None leaves
-            that to the budgets.
-        upstream: The assets that its prompts are made from.
+        unattended_points: The most that a run started by an automation condition may spend, in points; None
+            leaves that to the budgets.
+        upstream: The assets from which its prompts are made.
     """
     deps = {PROMPTS: tuple(upstream)} | {
-        asset: tuple(asset_key(name, each) for each in above) for asset, above in _UPSTREAM.items()
+        asset: tuple(asset_key(name, parent) for parent in parents) for asset, parents in _UPSTREAM.items()
     }
 
     @dg.multi_asset(

@@ -23,8 +23,8 @@ def build_set_checks(names: Names, name: str, source: PromptSource) -> dg.AssetC
 
     @dg.multi_asset_check(
         name=f"{identifier(name)}_checks",
-        description="Checks the videos of the prompt set. Costs nothing. The job seedance_check_videos does "
-        "so for all sets, daily.",
+        description="Checks the videos of the prompt set. Costs nothing. The job seedance_check_videos runs "
+        "for all sets daily.",
         specs=[
             dg.AssetCheckSpec(check_name, asset=asset_key(name, VIDEOS), description=check.description)
             for check_name, check in CHECKS.items()

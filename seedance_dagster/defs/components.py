@@ -34,7 +34,7 @@ prompts:
 
 
 def _location(context: dg.ResolutionContext, prompts: str) -> str:
-    """Return an s3:// location as it is, and a path from the folder of the YAML file."""
+    """Return an s3:// location unchanged, and a path relative to the folder of the YAML file."""
     return prompts if not prompts or "://" in prompts else str(context.resolve_source_relative_path(prompts))
 
 
@@ -51,12 +51,12 @@ class _PromptSetScaffolder(dg.Scaffolder):
 class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
     """Prompt sets of a file or folder, or one set whose prompts another asset makes.
 
-    One `SeedanceComponent` of the project has the API, the bucket and the ledger that they use.
+    They use the API, bucket and ledger of the project's one `SeedanceComponent`.
     """
 
     prompts: Annotated[str, dg.Resolver(_location, model_field_type=str)] = Field(
         default="",
-        description="A file or folder of prompt sets, from this folder, or an s3:// location.",
+        description="A file or folder of prompt sets, relative to this folder, or an s3:// location.",
         examples=["prompts.yaml", "s3://assets/prompts/"],
     )
     from_asset: dict[str, Any] | None = Field(
@@ -87,22 +87,22 @@ class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the sets' assets and checks."""
-        found = context.component_tree.get_all_components(of_type=SeedanceComponent)
-        if len(found) != 1:
+        components = context.component_tree.get_all_components(of_type=SeedanceComponent)
+        if len(components) != 1:
             raise dg.DagsterInvalidDefinitionError(
-                f"prompt sets need one SeedanceComponent in the project, and there are {len(found)}: "
+                f"prompt sets need one SeedanceComponent in the project, and there are {len(components)}: "
                 "`dg scaffold defs seedance_dagster.SeedanceComponent seedance` makes one"
             )
         settings = Settings.from_environ(os.environ)
         source = PromptSource.at(
             self.locations,
-            prices=found[0].prices,
+            prices=components[0].prices,
             key_prefix=settings.key_prefix,
             tables=self.tables,
             remembered=remembered_names(),
-            scores=found[0].own_scores,
+            scores=components[0].own_scores,
         )
-        _, video_store, _ = resources_of(settings, os.environ, video_store=found[0].video_store)
+        _, video_store, _ = resources_of(settings, os.environ, video_store=components[0].video_store)
         return set_definitions(
             source,
             links=Links.of(video_store),
@@ -128,7 +128,7 @@ class _SeedanceScaffolder(dg.Scaffolder):
 class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
     """The video API, the bucket and the ledger of a project, with the jobs, schedules and sensor of all sets.
 
-    What is not set here is read from the environment variables, as the commands do.
+    Fields that are not set here come from the environment variables that the commands read.
     """
 
     seedance: dict[str, Any] = Field(
@@ -175,10 +175,10 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
         sets = context.component_tree.get_all_components(of_type=PromptSetComponent)
         return shared_definitions(
             PromptSource.at(
-                tuple(location for each in sets for location in each.locations),
+                tuple(location for component in sets for location in component.locations),
                 prices=self.prices,
                 key_prefix=settings.key_prefix,
-                tables=[table for each in sets for table in each.tables],
+                tables=[table for component in sets for table in component.tables],
                 remembered=remembered_names(),
                 scores=self.own_scores,
             ),
@@ -191,7 +191,7 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
 
     @property
     def own_scores(self) -> tuple[Score, ...]:
-        """The scores that are named, imported; raises `DagsterInvalidDefinitionError`."""
+        """The scores, imported by their names; raises `DagsterInvalidDefinitionError`."""
         if not self.scores:
             return ()
         from seedance_dagster.scores.errors import ScoreError  # noqa: PLC0415  only where there are some
@@ -204,13 +204,13 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
 
     @property
     def prices(self) -> str:
-        """The path of the file of prices."""
+        """The path of the price file."""
         return str(self.seedance.get("prices") or Settings.from_environ(os.environ).prices)
 
 
-def _check_fields(name: str, given: Mapping[str, Any], resource: type[dg.ConfigurableResource[Any]]) -> None:
+def _check_fields(name: str, fields: Mapping[str, Any], resource: type[dg.ConfigurableResource[Any]]) -> None:
     """Raise an error that names the fields that a resource does not have."""
-    unknown = sorted(given.keys() - resource.model_fields.keys())
+    unknown = sorted(fields.keys() - resource.model_fields.keys())
     if unknown:
         raise dg.DagsterInvalidDefinitionError(
             f"{name} of SeedanceComponent: unknown fields {', '.join(unknown)}; allowed are "

@@ -17,7 +17,7 @@ _DESCRIPTION = (
 
 
 def build_dataset_asset(names: Names, name: str) -> dg.AssetsDefinition:
-    """Build the dataset asset of the prompt set of a name; `names` are those of resources."""
+    """Build the dataset asset of a prompt set."""
 
     @dg.asset(
         key=asset_key(name, DATASET),

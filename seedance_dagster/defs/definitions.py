@@ -70,8 +70,8 @@ def build_seedance_definitions(
     Args:
         prompt_sets: A file, a folder or an s3:// location, which each run and tick reads again; or sets that
             were loaded before or made in Python. Errors are logged. A set whose file has errors keeps its
-            assets, and a run of it fails with the errors. Where the name cannot be read either, the set keeps
-            the one that was read before, which `$DAGSTER_HOME` holds.
+            assets, and a run of it fails with the errors. If its name cannot be read either, the set keeps
+            the last name that was read, which is stored under `$DAGSTER_HOME`.
         seedance: The video API.
         video_store: The bucket in which videos are stored.
         ledger: The ledger of orders and payments; by default SQLite under `$DAGSTER_HOME`.
@@ -80,14 +80,14 @@ def build_seedance_definitions(
             automation condition, may spend, in USD. The schedule is off until it is switched on in the UI.
         max_partitions_per_run: A backfill of more partitions becomes several runs, which Dagster starts
             sooner than one.
-        key_prefix: Stands before the name of each set, in asset keys (`<key_prefix>/<set>/videos`) and
+        key_prefix: Precedes the name of each set, in asset keys (`<key_prefix>/<set>/videos`) and
             everywhere else (`<key_prefix>.<set>`). It lets two code locations have sets of the same name.
-        name_prefix: Stands before the names of jobs, schedules, sensor and resources, as `team_b` in
+        name_prefix: Precedes the names of jobs, schedules, sensor and resources, as `team_b` in
             `team_b_seedance_advance`. It lets two of these definitions be merged into one code location.
-        translator: Says how the sets look as assets: group, owners, tags, kinds, metadata, description, and
-            when they are made automatically.
+        translator: Sets the assets' group, owners, tags, kinds, metadata and description, and when they are
+            made automatically.
         from_asset: Further sets, whose prompts other assets make.
-        scores: Scores of the videos of all sets, such as your own. A set's file names further built-in ones.
+        scores: Scores of the videos of all sets, such as your own. A set's file may add built-in ones.
 
     Example:
         >>> defs = build_seedance_definitions(
@@ -218,7 +218,7 @@ def shared_definitions(
 
 
 def _price_file(seedance: SeedanceResource) -> str:
-    """Return the path of the prices that orders have, so that prompts are checked by the same ones."""
+    """Return the path of the price file, so that prompts are checked by the prices that orders use."""
     path = seedance.prices
     return (path.get_value() or "") if isinstance(path, dg.EnvVar) else path
 
@@ -242,7 +242,7 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
         max_partitions_per_run=settings.max_partitions_per_run,
         key_prefix=settings.key_prefix,
     )
-    # A set has one step, for which a further process is only slower.
+    # A set has one step: a process of its own would only be slower.
     return dg.Definitions.merge(defs, dg.Definitions(executor=dg.in_process_executor))
 
 
@@ -271,7 +271,7 @@ def resources_of(
 
 
 def _options(settings: Settings, group: type[BaseModel], environ: Mapping[str, str]) -> dict[str, Any]:
-    # What no repr may show is a secret.
+    # A field that no repr may show is a secret.
     return {
         name: getattr(settings, name) if field.repr else _secret(name, environ)
         for name, field in group.model_fields.items()

@@ -1,4 +1,4 @@
-"""Prompts from an asset: its value, or the file that it wrote, is read by an asset of the set's own."""
+"""Prompts from an asset: an asset of the set reads its value, or the file that it wrote."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PROMPT_TABLE = "prompt_table"
 ROWS_CHECK = "prompts_valid"
 FROM_ASSET = "asset "
-"""The beginning of the place of a set whose prompts another asset makes."""
+"""The prefix of a set's place if another asset makes its prompts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +30,12 @@ class PromptsFromAsset:
         asset: The key of the asset; its value is a DataFrame, an Arrow table or a list of dicts.
         path_metadata: The name of a metadata field of that asset's materializations that holds the path or
             s3:// address of a table instead; None to load the value through its IO manager.
-        columns: The column of a field of prompts, by the field, where their names differ.
+        columns: The columns of prompt fields, by field, where the names differ.
         tags: The columns that become tags; None for all that are not fields.
         defaults: Fields of every prompt, as `defaults` in a prompt file.
         budget_usd: The set's budget in USD, as `budget_usd` in a prompt file.
-        draft: What is ordered first, as `draft` in a prompt file; with `final`.
-        final: What is ordered once a draft is accepted.
+        draft: The fields of the video that is ordered first, as `draft` in a prompt file; needs `final`.
+        final: The fields of the video that is ordered once its draft is accepted.
         rights: The rights of prompts that name none, as `rights` in a prompt file.
         reference_rights: The rights of references, as in a prompt file.
         scores: The scores of its videos, as `scores` in a prompt file.
@@ -86,20 +86,20 @@ class PromptsFromAsset:
     def settings(self) -> dict[str, Any]:
         """The fields of the set beside its prompts."""
         names = ("budget_usd", "draft", "final", "rights", "reference_rights", "scores", "accept")
-        given = {name: value for name in names if (value := getattr(self, name)) is not None}
-        return {"defaults": dict(self.defaults), **given}
+        settings = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return {"defaults": dict(self.defaults), **settings}
 
     def without_prompts(self, name: str) -> PromptSet:
-        """Return the set of a full name as far as it is known before its prompts are read."""
+        """Return the set under its full name, before its prompts are read."""
 
         def ignore(*_problem: object) -> None:
-            """Leave it to the reading of the prompts, which reports it."""
+            """Ignore a problem: reading the prompts will report it."""
 
         scores = read_scores(None if self.scores is None else list(self.scores), ignore)
         return PromptSet(name, (), self.source, scores=scores, accept=read_rule(self.accept, ignore))
 
     @property
     def code_version(self) -> str:
-        """A hash that changes with what is made of the rows: the table is to be read again then."""
+        """A hash that changes when rows become other prompts: the table must then be read again."""
         made_of = [self.settings, dict(self.columns), self.tags, self.path_metadata]
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[:12]

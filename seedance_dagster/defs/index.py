@@ -16,7 +16,7 @@ _DESCRIPTION = (
 
 
 def build_index_asset(names: Names, name: str) -> dg.AssetsDefinition:
-    """Build the index asset of the prompt set of a name; `names` are those of resources."""
+    """Build the index asset of a prompt set."""
 
     @dg.asset(
         key=asset_key(name, INDEX),

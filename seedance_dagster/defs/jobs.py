@@ -78,7 +78,7 @@ def build_advance_job(names: Names, resources: Resources) -> dg.JobDefinition:
 def build_generate_jobs(names: Names, prompt_sets: Iterable[str]) -> list[Any]:
     """Build the job of each set that makes its videos, for schedules, launchpad and `dagster job backfill`.
 
-    The sensor brings what they order to its end; as its targets they show it on the pages of the assets.
+    The sensor follows what they order. They are among its targets, so the assets' pages show the sensor.
     """
     return [
         dg.define_asset_job(
@@ -97,7 +97,7 @@ def build_pending_job(names: Names, source: PromptSource, resources: Resources) 
         name=names(ORDER_OP),
         out={},
         required_resource_keys=names.services,
-        description="Costs money: orders a video for each prompt that has none and none on its way, as far "
+        description="Costs money: orders a video for each prompt that has none, and none on its way, as far "
         "as the budgets allow.",
     )
     def order_op(context: dg.OpExecutionContext, config: PendingConfig) -> Iterator[AssetEvent]:
@@ -117,7 +117,7 @@ def build_pending_job(names: Names, source: PromptSource, resources: Resources) 
         executor_def=dg.in_process_executor,
         resource_defs=resources,
         description="Costs money: orders a video for each prompt that has none, as far as the budgets allow. "
-        "Those on their way are not ordered again. The sensor and seedance_advance do the rest.",
+        "Videos on their way are not ordered again. The sensor and seedance_advance do the rest.",
     )
     def seedance_order_pending() -> None:
         order_op()
@@ -148,8 +148,8 @@ def build_pending_schedule(
         required_resource_keys=names.services,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
-        description="Costs money: at 15:05 UTC, orders a video for each prompt that has none. As far as the "
-        "budgets allow; those on their way are not ordered again. Off until you switch it on.",
+        description="Costs money: at 15:05 UTC, orders a video for each prompt that has none, as far as the "
+        "budgets allow. Videos on their way are not ordered again. Off until you switch it on.",
     )
     def seedance_order_pending(
         context: dg.ScheduleEvaluationContext,

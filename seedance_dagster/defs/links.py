@@ -28,7 +28,7 @@ class Links:
 
     Attributes:
         bucket: The bucket's name; empty where it is not known when the definitions are loaded.
-        prefix: What every key starts with.
+        prefix: The beginning of every key.
         at_aws: True where the bucket is Amazon's, whose console shows it.
         gallery_url: Where the gallery is served; empty for no link.
         video_url: The template of a link to an object, with `{key}`; empty for no link.

@@ -1,6 +1,6 @@
 """Names that Dagster and its users see: asset keys, jobs, partitions, tags.
 
-A code location with a key prefix has it in the name of each of its sets, such as `team_a.spots`: in asset
+A code location's key prefix becomes part of the name of each of its sets, such as `team_a.spots`: in asset
 keys, partitions, ledger and S3 alike. The name of a set in its file never has a dot.
 """
 
@@ -116,7 +116,7 @@ def prompt_set_of(key: dg.AssetKey) -> str:
 
 
 def prompt_partitions(prompt_set: str) -> dg.DynamicPartitionsDefinition:
-    """Return the partitions that the prompts, tasks and videos of a set share, for assets behind them too.
+    """Return the partitions that the assets of a set share, for assets downstream of them too.
 
     Args:
         prompt_set: The set's name; with a key prefix, `<key prefix>.<set>`.
@@ -129,11 +129,11 @@ def prompt_partitions(prompt_set: str) -> dg.DynamicPartitionsDefinition:
 
 
 def version_tags(data_version: str) -> dict[str, str]:
-    """Return the tags by which Dagster knows the data version that an event stands for."""
+    """Return the tags that tell Dagster the data version of an event."""
     return {DATA_VERSION_TAG: data_version, CODE_VERSION_TAG: CODE_VERSION}
 
 
 def user_tags(run_tags: Mapping[str, str]) -> dict[str, str]:
-    """Return a run's tags without those of Dagster itself, of its launchers and of ours."""
+    """Return a run's tags without those that Dagster, its launchers and this package set."""
     ours = ("dagster", *WAITS_TAG)
     return {name: value for name, value in run_tags.items() if not name.lstrip(".").startswith(ours)}

@@ -1,4 +1,4 @@
-"""The job `seedance_plan`: what a run would order and cost, as metadata of its own run."""
+"""The job `seedance_plan`: a preview of what a run would order and cost, as metadata."""
 
 from typing import Any
 

@@ -16,7 +16,6 @@ def build_prompt_files(
     """Build the asset that shows the prompt files, which the sensor observes, and its check.
 
     Args:
-        names: The names of a code location; the asset is one of them.
         source: Where the prompt sets are read.
         declared: The names of the sets that the code location has assets for.
     """

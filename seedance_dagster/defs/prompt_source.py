@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,12 +36,12 @@ Locations = tuple[str | Path, ...]
 
 
 class PromptSource:
-    """Locations of prompt sets, or fixed ones, and the scores that all of them have.
+    """The locations of prompt sets, or sets made in Python, and the scores that all of them have.
 
     Attributes:
-        key_prefix: Stands before the name of each set.
+        key_prefix: Precedes the name of each set.
         tables: The sets whose prompts other assets make, by full name.
-        scores: The scores of the code location; None where they are not known, as for a command.
+        scores: The scores of the code location; None if they are unknown, as in a command.
     """
 
     def __init__(
@@ -94,8 +95,8 @@ class PromptSource:
         """Return all sets as they are now; bad content is reported, not raised.
 
         Args:
-            store: The bucket, where the prompts are that other assets made; without it only their sets' names
-                are known.
+            store: The bucket, which holds the prompts that other assets made; without it only the names of
+                their sets are known.
         """
         places, parts = [PYTHON], [self._fixed]
         if self._locations is not None:
@@ -106,18 +107,20 @@ class PromptSource:
             parts.append(self._load_table(name, table, store))
         parts = list(map(self._with_full_names, parts))
         self._places = {
-            each.name: place for place, part in zip(places, parts, strict=True) for each in part.sets
+            prompt_set.name: place
+            for place, part in zip(places, parts, strict=True)
+            for prompt_set in part.sets
         } | {name: table.source for name, table in self.tables.items()}
         loaded = _merged(parts)
-        if not (self.scores or any(each.scores or each.accept for each in loaded.sets)):
+        if not (self.scores or any(prompt_set.scores or prompt_set.accept for prompt_set in loaded.sets)):
             return loaded
         from seedance_dagster.scores.checked import with_checked_scores  # noqa: PLC0415  only where there are
 
         return with_checked_scores(loaded, self.scores)
 
     def plans(self, sets: Iterable[PromptSet]) -> dict[str, ScorePlan]:
-        """Return what is to be scored of some sets, by name; those without scores are left out."""
-        scored = [each for each in sets if self.scores or each.scores or each.accept]
+        """Return the score plans of some sets, by name; sets without scores are left out."""
+        scored = [prompt_set for prompt_set in sets if self.scores or prompt_set.scores or prompt_set.accept]
         if not scored:
             return {}
         from seedance_dagster.scores.checked import plans_of  # noqa: PLC0415  only where there are
@@ -137,21 +140,23 @@ class PromptSource:
         problems = {problem: _problem_of(table, uri, problem) for problem in loaded.problems}
         sets = tuple(
             self._replaced(
-                each,
+                prompt_set,
                 source=table.source,
                 left_out={
                     key: reason.replace(f"{uri}, prompt ", f"{table.source}, row ")
-                    for key, reason in each.left_out.items()
+                    for key, reason in prompt_set.left_out.items()
                 },
             )
-            for each in loaded.sets
+            for prompt_set in loaded.sets
         )
         files = tuple(
             replace(
                 file,
                 source=table.source if file.source == uri else file.source,
                 prompt_set=table.name if file.source == uri else file.prompt_set,
-                problems=tuple(problems.get(each) or _problem_of(table, uri, each) for each in file.problems),
+                problems=tuple(
+                    problems.get(problem) or _problem_of(table, uri, problem) for problem in file.problems
+                ),
             )
             for file in loaded.files
         )
@@ -166,7 +171,7 @@ class PromptSource:
         return dict(self._places or {})
 
     def is_own(self, prompt_set: str, place: str) -> bool:
-        """Return True for a set of this name that would be read from one of this source's places."""
+        """Return True if this source would read a set of this name from this place."""
         own = prompt_set == full_name(self.key_prefix, prompt_set.rpartition(".")[2])
         return own and place in {place_of(location) for location in self._locations or ()}
 
@@ -176,8 +181,8 @@ class PromptSource:
         sets = map(self._with_full_name, loaded.sets)
         unusable = {full_name(self.key_prefix, name): errors for name, errors in loaded.unusable.items()}
         files = tuple(
-            replace(each, prompt_set=each.prompt_set and full_name(self.key_prefix, each.prompt_set))
-            for each in loaded.files
+            replace(file, prompt_set=file.prompt_set and full_name(self.key_prefix, file.prompt_set))
+            for file in loaded.files
         )
         return replace(loaded, sets=tuple(sets), unusable=unusable, files=files)
 
@@ -185,7 +190,7 @@ class PromptSource:
         return self._replaced(prompt_set, name=full_name(self.key_prefix, prompt_set.name))
 
     def _replaced(self, prompt_set: PromptSet, **changes: Any) -> PromptSet:
-        """Return the same object for the same set: fingerprints of thousands of prompts take seconds."""
+        """Return a changed set, once for each original: fingerprints of thousands of prompts take seconds."""
         key = prompt_set.source, prompt_set.name
         original, derived = self._derived.get(key, (None, prompt_set))
         if original is not prompt_set:
@@ -194,7 +199,7 @@ class PromptSource:
         return derived
 
     def load_set(self, name: str, store: VideoStore | None = None) -> PromptSet:
-        """Return one set as it is now; `store` as of `load`.
+        """Return one set as it is now; `store` as in `load`.
 
         Raises:
             PromptSetError: It is gone or its file has errors; the message lists them.
@@ -209,26 +214,26 @@ class PromptSource:
 
 
 def _merged(parts: Sequence[LoadedPromptSets]) -> LoadedPromptSets:
-    """Return the sets of several locations as one; of two sets with one name, the second is an error."""
+    """Return the sets of several locations as one; the second of two sets with one name is an error."""
     if len(parts) == 1:
         return parts[0]
     sets: dict[str, PromptSet] = {}
     problems = list(dict.fromkeys(problem for part in parts for problem in part.problems))
-    for prompt_set in (each for part in parts for each in part.sets):
+    for prompt_set in chain.from_iterable(part.sets for part in parts):
         first = sets.setdefault(prompt_set.name, prompt_set)
         if first is not prompt_set:
             message = f"is {prompt_set.name!r}, as in {first.source}; names must be unique"
             problems.append(Problem(source=prompt_set.source, field="name", message=message))
     catalogs = [part.catalog for part in parts] or [Catalog.load()]
     unusable = {name: errors for part in parts for name, errors in part.unusable.items() if name not in sets}
-    files = tuple({each.source: each for part in parts for each in part.files}.values())
+    files = tuple({file.source: file for part in parts for file in part.files}.values())
     return LoadedPromptSets(
         tuple(sets[name] for name in sorted(sets)), tuple(problems), catalogs[0], unusable, files
     )
 
 
 def _problem_of(table: PromptsFromAsset, uri: str, problem: Problem) -> Problem:
-    """Return a problem as one of the asset's rows: where its prompts are kept is nothing to look at."""
+    """Return a problem of a stored table as one of the asset's rows, which a person can correct."""
     if problem.source != uri:
         return problem
     message = problem.message
@@ -239,7 +244,7 @@ def _problem_of(table: PromptsFromAsset, uri: str, problem: Problem) -> Problem:
 
 
 def remembered_names() -> RememberedNames | None:
-    """Return the memory of sets' names in Dagster's folder; None where there is no such folder."""
+    """Return the memory of sets' names in Dagster's folder; None if there is no such folder."""
     home = Path(os.environ.get("DAGSTER_HOME", ""))
     if not (home.is_absolute() and home.is_dir()):
         return None
@@ -247,7 +252,7 @@ def remembered_names() -> RememberedNames | None:
 
 
 def place_of(location: str | Path) -> str:
-    """Return the folder of a location in the same words for each process that reads it."""
+    """Return the folder of a location, spelled the same in every process that reads it."""
     text = str(location)
     place = text.rstrip("/") if "://" in text else str(Path(text).absolute())
     return place.rpartition("/")[0] if place.endswith(SUFFIXES) else place
@@ -257,8 +262,8 @@ def _checked(prompt_sets: Sequence[PromptSet], prices: str) -> LoadedPromptSets:
     """Check sets made in Python by the rules for files; those with errors are left out and reported."""
     catalog, unusable = usable_catalog(prices)
     valid, problems = [], list(unusable)
-    for given in prompt_sets:
-        prompt_set = replace(given, folder=given.folder and given.folder.resolve())
+    for made in prompt_sets:
+        prompt_set = replace(made, folder=made.folder and made.folder.resolve())
         before = len(problems)
         checked = tuple(_check(prompt_set, prompt, problems, catalog) for prompt in prompt_set.prompts)
         if not any(problem.severity == "error" for problem in problems[before:]):
@@ -267,7 +272,7 @@ def _checked(prompt_sets: Sequence[PromptSet], prices: str) -> LoadedPromptSets:
 
 
 def _check(prompt_set: PromptSet, prompt: Prompt, problems: list[Problem], catalog: Catalog) -> Prompt:
-    """Return a prompt as it is sent, with the hashes of its local references; add what is wrong with it."""
+    """Return a prompt as it is sent, with the hashes of its local references; append its problems."""
 
     def report(field: str, message: str, severity: Any = "error") -> None:
         place = f"{prompt_set.source}: {prompt_set.name}"

@@ -1,4 +1,4 @@
-"""The asset `<set>/prompt_table`: the rows of an asset of the team's, kept where ticks and runs read them."""
+"""The asset `<set>/prompt_table`: the rows that another asset made, stored where ticks and runs read them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +13,8 @@ from seedance_dagster.defs.resources import services_of
 READ_JOB = "seedance_read_prompts"
 
 _DESCRIPTION = (
-    "The prompts that {upstream} made, as they were read last. seedance_sensor reads them again whenever it "
-    "is materialized. Costs nothing."
+    "The prompts that {upstream} made, as they were read last. seedance_sensor has them read again whenever "
+    "{upstream} is materialized. Costs nothing."
 )
 _CHECK = "Every row is a prompt that can be ordered. Rows that are not are left out."
 
@@ -27,7 +27,7 @@ def build_prompt_table(
     Args:
         names: The names of resources.
         name: The set's full name.
-        table: Where its prompts are from.
+        table: Where its prompts come from.
         source: Reads them afterwards, as ticks and runs do.
     """
     key, upstream = asset_key(name, PROMPT_TABLE), table.asset_key

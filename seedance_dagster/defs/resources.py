@@ -49,7 +49,7 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
     requests_per_second: float = Field(
         default=10.0,
         gt=0,
-        description="The most requests that all processes of a ledger send to the API in a second.",
+        description="The most requests a second that all processes of a ledger together send to the API.",
     )
 
     _home: tuple[VideoStoreResource, LedgerResource, dg.DagsterInstance | None] | None = PrivateAttr(
@@ -65,7 +65,7 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
         ledger: LedgerResource | None = None,
         instance: dg.DagsterInstance | None = None,
     ) -> Self:
-        """Set where `generate` stores videos and keeps its orders; return this resource.
+        """Set the bucket and ledger that `generate` uses; return this resource.
 
         `build_seedance_definitions` does it for the resource that ops and assets get.
 
@@ -88,13 +88,13 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
     ) -> Video:
         """Order one video, wait until it is stored, and return it.
 
-        The same key always stands for the same video: called again with it, from any process or machine of
-        the ledger, this waits for the order that was made, or returns its video, and pays for nothing.
+        The same key always stands for the same video: another call with it, from any process or machine that
+        uses the ledger, waits for the existing order or returns its video, and costs nothing.
 
         Args:
             request: The fields of a prompt, as in a prompt file, or a `GenerationRequest`.
-            key: Its name: the partition that the order is made for.
-            prompt_set: The set of the key; one that no prompt file has.
+            key: The video's name: the partition that the order is made for.
+            prompt_set: The key's set; no prompt file may have a set of this name.
             take: From 1; a higher one asks for another video of the same request.
             max_cost_usd: Order nothing if it may cost more, in USD; None leaves that to the budgets.
 
@@ -132,7 +132,7 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
 
     @contextmanager
     def _services(self, prompt_set: str) -> Iterator[Services]:
-        """Open the engine's services for what is ordered in code; raise `dg.Failure` for what goes wrong."""
+        """Open the engine's services for an order in code; raise `dg.Failure` for errors of users."""
         from seedance_dagster.defs.steps.failures import as_failure
         from seedance_dagster.defs.steps.in_code import admitted_in_code
 
@@ -155,7 +155,7 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
         """Return a new client; raises `AuthenticationError` without a key.
 
         Args:
-            reserve: Shares the rate limit with other processes; None for one of this process's own.
+            reserve: Shares the rate limit with other processes; None for a limit of this process alone.
         """
         from seedance_dagster.api.client import SeedanceClient
         from seedance_dagster.api.webhook import webhook_of
@@ -175,7 +175,7 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
 class VideoStoreResource(dg.ConfigurableResource, StorageOptions):  # type: ignore[type-arg]  # as Dagster's own resources
     """The S3 bucket in which videos are stored."""
 
-    # Any resource here, since importing dagster-aws takes longer than all of this package.
+    # Typed as any resource: importing dagster-aws takes longer than importing this whole package.
     s3: dg.ConfigurableResource | None = Field(  # type: ignore[type-arg]
         default=None,
         repr=False,
@@ -218,8 +218,8 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
 
         if not self.url and Path(instance.root_directory).name.startswith(_TEMPORARY_HOME):
             raise LedgerUnavailableError(
-                "DAGSTER_HOME is not set, so Dagster would delete the ledger of what was paid for when it "
-                "ends: set DAGSTER_HOME, or SEEDANCE_LEDGER_URL"
+                "DAGSTER_HOME is not set, so Dagster would delete the ledger, the record of all payments, "
+                "when it ends: set DAGSTER_HOME, or SEEDANCE_LEDGER_URL"
             )
         try:
             home = instance.root_directory  # `local_artifact_storage` may put it elsewhere

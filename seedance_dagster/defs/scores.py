@@ -40,7 +40,7 @@ def build_scores_asset(
     Args:
         names: The names of resources.
         plan: The set's scores.
-        source: Where each run reads what is to be scored.
+        source: Where each run reads the set's scores.
         max_partitions_per_run: A backfill of more partitions becomes several runs.
     """
     name = plan.prompt_set
@@ -82,7 +82,7 @@ def build_scores_asset(
 
 
 def build_score_checks(names: Names, plan: "ScorePlan", source: PromptSource) -> dg.AssetChecksDefinition:
-    """Build the checks of a set's scores, which read the ledger and measure nothing; arguments as above."""
+    """Build the checks of a set's scores, which read the ledger and measure nothing."""
     from seedance_dagster.scores.checks import checks_of
 
     name = plan.prompt_set
@@ -142,7 +142,7 @@ def build_score_job(names: Names, source: PromptSource, resources: Resources) ->
         name=names(SCORE_JOB),
         executor_def=dg.in_process_executor,
         resource_defs=resources,
-        description="Measures the videos that lack scores, for all prompt sets that have some, and accepts "
+        description="Measures the videos that lack scores, for all prompt sets with scores, and accepts "
         "videos by the sets' rules. The sensor starts it. Costs nothing.",
     )
     def seedance_score() -> None:

@@ -1,4 +1,4 @@
-"""The resources as a code location hands them out: built from what was defined, and no config of a run."""
+"""The resources of a code location, built from its definitions, which no run's config can change."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def sealed(
     resource: dg.ConfigurableResource[Any],
     finish: Callable[[Any, dg.InitResourceContext], None] | None = None,
 ) -> dg.ResourceDefinition:
-    """Return a resource whose fields no run can change: they are no config, and the launchpad shows none.
+    """Return a resource whose fields are not config: no run can change them, and the launchpad shows none.
 
     A run could otherwise loosen a budget, or order again in another ledger.
 
     Args:
         resource: The resource.
-        finish: Called with it before it is handed out.
+        finish: Called with each new resource before a step gets it.
     """
     make = _maker(resource)
 
@@ -52,7 +52,7 @@ def sealed(
 def sealed_api(
     seedance: SeedanceResource, video_store: VideoStoreResource, ledger: LedgerResource
 ) -> dg.ResourceDefinition:
-    """Return the sealed API, which stores what is ordered in code in the same bucket and ledger."""
+    """Return the sealed API, whose orders in code use the same bucket and ledger."""
     make_store, make_ledger = _maker(video_store), _maker(ledger)
 
     def finish(made: SeedanceResource, context: dg.InitResourceContext) -> None:

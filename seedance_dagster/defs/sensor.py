@@ -31,7 +31,8 @@ def build_sensor(
         status: Whether it is on by default.
         jobs: The jobs that it starts, `seedance_advance`, `seedance_score` and `seedance_order_pending`, and
             those whose orders it follows.
-        pending_usd_per_run: The most that a run of the latter may spend, in USD; None leaves it to budgets.
+        pending_usd_per_run: The most that a run of `seedance_order_pending` may spend, in USD; None leaves it
+            to the budgets.
     """
 
     @dg.sensor(
@@ -40,10 +41,9 @@ def build_sensor(
         jobs=jobs,
         minimum_interval_seconds=_INTERVAL_S,
         default_status=status,
-        description="Follows the tasks, has finished videos stored and scored, and keeps partitions in sync "
-        "with files. "
-        "Starts seedance_advance when there is an order to submit or a video to store, and has ordered what "
-        "an automation condition asked for and a budget postponed.",
+        description="Follows tasks, keeps partitions in sync with the files, and starts runs: "
+        "seedance_advance when there is an order to submit or a video to store, seedance_score for new "
+        "videos, and seedance_order_pending for orders of automation conditions that a budget postponed.",
     )
     def seedance_sensor(
         context: dg.SensorEvaluationContext,

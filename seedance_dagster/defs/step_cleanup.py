@@ -12,8 +12,8 @@ from seedance_dagster.defs.events import StepEvent
 
 _CONTINUES = (
     "the run is being terminated: it orders nothing more and waits no longer. Submitted tasks continue at "
-    "the vendor and are paid for, and queued orders will still be submitted; the sensor has their videos "
-    "stored"
+    "the vendor and are paid for, and queued orders will still be submitted; the sensor starts the runs that "
+    "store their videos"
 )
 
 
@@ -28,7 +28,7 @@ class StepCleanup:
         self._started: list[Generator[StepEvent, None, None]] = []
 
     def close_with_run(self, events: Generator[StepEvent, None, None]) -> Iterator[StepEvent]:
-        """Yield the same events; their generator is closed when the run ends, at the latest."""
+        """Yield the same events; close their generator no later than the run ends."""
         self._started.append(events)
         yield from events
 

@@ -11,8 +11,8 @@ import dagster as dg
 class SeedanceTranslator:
     """The look of a prompt set's assets; override what should differ.
 
-    Each method is asked for every asset of every set, and gets the asset's spec as it would be without a
-    translator. Keys, dependencies, partitions and versions are not its business.
+    Each method is called for every asset of every set, with the asset's spec as it would be without a
+    translator. It cannot change keys, dependencies, partitions and versions.
 
     Example:
         >>> class OurTranslator(SeedanceTranslator):
@@ -64,5 +64,5 @@ class SeedanceTranslator:
     def get_automation_condition(
         self, prompt_set: str, spec: dg.AssetSpec
     ) -> dg.AutomationCondition[dg.AssetKey] | None:
-        """Return when Dagster makes the asset automatically; by default never."""
+        """Return the condition on which Dagster makes the asset automatically; by default none."""
         return spec.automation_condition

@@ -52,9 +52,9 @@ class CheckInput:
         problems: What is wrong with some of them, by partition and by the names of checks.
         is_listed: False where its objects in S3 could not be listed.
         newest: The newest stored orders.
-        rejected: The newest order of each partition that was rejected, in the file, by partition.
+        rejected: The rejected newest orders of prompts in the file, by partition.
         ordered: How many prompts of the file were ordered.
-        open_orders: All that have not ended, also older ones of edited prompts.
+        open_orders: All orders that have not ended, including older ones of edited prompts.
         budgets: The budgets that its orders count towards.
         now: UTC.
         stale_after: The time after which a running task counts as stuck.
@@ -78,8 +78,8 @@ class Check:
 
     Attributes:
         description: What holds when the check passes.
-        judge: Looks at the data.
-        warns: True where a violation is a warning and not an error.
+        judge: Returns the result for some data.
+        warns: True if a violation is a warning and not an error.
     """
 
     description: str
@@ -168,8 +168,8 @@ CHECKS: Mapping[str, Check] = {
         _objects_intact,
     ),
     "has_poster": Check(
-        "Every video has a poster. One of which no picture could be cut is stored without, and it is tried "
-        "again before this check.",
+        "Every video has a poster. A video whose poster could not be cut is stored without one, and the cut "
+        "is tried again before this check.",
         _of_videos("has_poster", "videos have a poster"),
         warns=True,
     ),
@@ -190,8 +190,8 @@ CHECKS: Mapping[str, Check] = {
         warns=True,
     ),
     "no_stuck_orders": Check(
-        "Every open order proceeds. It is known whether the vendor received it, no task has been running for "
-        "too long, and every video that was paid for can be stored.",
+        "Every open order proceeds: none is uncertain, no task has been running for too long, and every "
+        "video that was paid for can be stored.",
         _no_stuck_orders,
     ),
     "budget_remaining": Check("At least a tenth of each budget remains.", _budget_remaining, warns=True),

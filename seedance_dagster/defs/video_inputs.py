@@ -1,4 +1,4 @@
-"""The IO manager of `<set>/videos` and `<set>/accepted`: what assets behind them get as a parameter."""
+"""The IO manager of `<set>/videos` and `<set>/accepted`: the inputs of assets downstream of them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class VideoInputs(dg.IOManager):
     """The videos of a set: a `Video` for a run of one partition, else a dict of them by partition key.
 
-    The annotation of the parameter decides where there is one: `Video`, or `dict[str, Video]`, which leaves
-    out partitions without a video. From `<set>/accepted` come the accepted videos only.
+    If the parameter is annotated, the annotation decides: `Video`, or `dict[str, Video]`, which leaves out
+    partitions without a video. `<set>/accepted` gives accepted videos only.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class VideoInputs(dg.IOManager):
         """Return the video of the run's partition, or the videos of all of its partitions.
 
         Raises:
-            dg.Failure: One video is asked for, and there is none, or the run has other than one partition.
+            dg.Failure: One video is wanted, and there is none, or the run has more or fewer partitions.
         """
         from seedance_dagster.datasets.video import Video, load_videos
         from seedance_dagster.defs.steps.failures import as_failure
@@ -56,8 +56,11 @@ class VideoInputs(dg.IOManager):
             videos = load_videos(ledger, store, prompt_set, keys[0] if one else None)
             if context.asset_key.path[-1] == ACCEPTED:
                 verdicts = ledger.verdicts.current(prompt_set)
-                accepted = {key for key, given in verdicts.items() if given.verdict is Verdict.ACCEPTED}
-                videos = {key: video for key, video in videos.items() if key in accepted}
+                videos = {
+                    key: video
+                    for key, video in videos.items()
+                    if key in verdicts and verdicts[key].verdict is Verdict.ACCEPTED
+                }
         if not one:
             return {key: videos[key] for key in keys if key in videos}
         if keys[0] not in videos and context.asset_key.path[-1] == ACCEPTED:
@@ -80,7 +83,7 @@ def build_video_inputs(names: Names) -> dg.IOManagerDefinition:
 
     @dg.io_manager(
         required_resource_keys={names(LEDGER), names(STORE)},
-        description="The videos of a set, for the parameters of assets behind it.",
+        description="The videos of a set, for the parameters of assets downstream of it.",
     )
     def video_inputs(context: dg.InitResourceContext) -> VideoInputs:
         assert context.instance is not None

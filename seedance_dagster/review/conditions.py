@@ -46,7 +46,7 @@ class Condition:
     value: str | float | Threshold
 
     def holds(self, video: ReviewedVideo) -> bool:
-        """Return True where a video meets it; a value that is not known meets no comparison of numbers."""
+        """Return True if a video meets it; an unknown value meets no comparison of numbers."""
         actual: Any
         if self.name.startswith(_SCORES):
             actual = video.scores.get(self.name.removeprefix(_SCORES))

@@ -219,7 +219,7 @@ def test_a_terminated_run_releases_its_orders(location, changed, monkeypatch):
     assert (order.state, order.lease_owner) == (State.SUBMITTED, None)
     [run] = location.instance.get_runs(limit=1)
     messages = [entry.user_message for entry in location.instance.all_logs(run.run_id)]
-    assert any("the sensor has their videos stored" in message for message in messages)
+    assert any("the sensor starts the runs that store their videos" in message for message in messages)
     location.control("settings", render_seconds=0)
     assert location.advance().events_of("videos") == [("stopped", "materialization")]
 

@@ -177,7 +177,7 @@ def test_a_partition_without_a_video_cannot_be_scored(location, scored):
     location.tick()
     done = location.run("two", "three", assets=("scores",))
     location.write({"one": "one", "two": "two"}, **FIELDS)
-    assert done.message.startswith("no video could be scored of three: they have none yet")
+    assert done.message.startswith("these partitions could not be scored: three. They have no video yet")
     assert len(location.history("scores", "two")) == 3
 
 

@@ -107,7 +107,7 @@ def test_a_text_alone_is_not_a_request(seedance):
             "generate, request (x): duration is 99; allowed are whole seconds from 4 to 15",
         ),
         ({"promt": "a cat"}, {}, "generate, request (x): promt is not a field; fields are"),
-        ({"id": "y"}, {}, "generate: id is no part of a request: use the arguments key and take"),
+        ({"id": "y"}, {}, "generate: id is not a field of a request: use the arguments key and take"),
         ({}, {"max_cost_usd": 0.1}, "does not fit the limit of this run of 0.10 USD"),
         ({}, {"max_cost_usd": -1}, "max_cost_usd: -1 is out of range"),
         ({"prompt": "b"}, {"key": "hero-shot"}, "stands for another request, made at"),

@@ -93,7 +93,7 @@ def test_an_interrupted_export_goes_on(shop, place, monkeypatch):
     [dog] = [video.order for video in shop.ledger.videos.current("spots", "dog")]
     content = shop.store.objects[dog.video_key]
     shop.store.objects[dog.video_key] = b"another"
-    with pytest.raises(ExportError, match="goes on where it stopped"):
+    with pytest.raises(ExportError, match="continues where it stopped"):
         export(shop, place)
     assert set(videos_in(open_table(place))) == {"cat"}
     assert not (place / "README.md").exists()

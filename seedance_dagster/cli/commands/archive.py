@@ -28,7 +28,7 @@ _LEAST_DAYS = 7
     type=Age(least=_LEAST_DAYS),
     default="90d",
     show_default=True,
-    help=f"Archive the journal of orders to which nothing happened for so long; at least {_LEAST_DAYS}d.",
+    help=f"Archive the journal of orders that have not changed for this long; at least {_LEAST_DAYS}d.",
 )
 @click.option(
     "--apply", "applying", is_flag=True, help="Archive what is listed; without it nothing is written."
@@ -46,35 +46,35 @@ def command(*, older_than: timedelta, applying: bool, as_json: bool) -> None:
         check_possible(services)
         check_ledger_is_known(settings, services.ledger)
         before = services.clock() - older_than
-        found = services.ledger.archive.archivable(before)
-        parts = _apply(services, before, found) if applying else []
+        archivable = services.ledger.archive.archivable(before)
+        parts = _apply(services, before, archivable) if applying else []
         place = services.store.uri(journal_key(services.store.prefix, "*"))
     if as_json:
-        print_json(_as_json(found, parts, before, place, applied=applying))
+        print_json(_as_json(archivable, parts, before, place, applied=applying))
     else:
-        _show(found, parts, before, place, applied=applying)
+        _show(archivable, parts, before, place, applied=applying)
 
 
-def _apply(services: Services, before: datetime, found: Archivable) -> list[ArchivePart]:
+def _apply(services: Services, before: datetime, archivable: Archivable) -> list[ArchivePart]:
     parts: list[ArchivePart] = []
     with progress_bars() as progress:
         for part in archive_journal(services, before, owner=f"archive {uuid.uuid4().hex[:8]}"):
             parts.append(part)
-            progress("Archiving entries", sum(part.entries for part in parts), found.entries)
+            progress("Archiving entries", sum(part.entries for part in parts), archivable.entries)
     return parts
 
 
 def _show(
-    found: Archivable, parts: list[ArchivePart], before: datetime, place: str, *, applied: bool
+    archivable: Archivable, parts: list[ArchivePart], before: datetime, place: str, *, applied: bool
 ) -> None:
     out, until = console(), f"{before:%Y-%m-%d %H:%M} UTC"
     if applied:
         entries = counted(sum(part.entries for part in parts), "entry", "entries")
         out.print(f"Moved {entries} of the journal, in {counted(len(parts), 'file')}, to {place}")
-    elif found.orders:
+    elif archivable.orders:
         out.print(
-            f"{counted(found.orders, 'order')} that ended before {until}, with "
-            f"{counted(found.entries, 'entry', 'entries')} of the journal, would be moved to {place}\n"
+            f"{counted(archivable.orders, 'order')} that ended before {until}, with "
+            f"{counted(archivable.entries, 'entry', 'entries')} of the journal, would be moved to {place}\n"
             "Nothing was written: run it again with --apply"
         )
     else:
@@ -82,16 +82,16 @@ def _show(
 
 
 def _as_json(
-    found: Archivable, parts: list[ArchivePart], before: datetime, place: str, *, applied: bool
+    archivable: Archivable, parts: list[ArchivePart], before: datetime, place: str, *, applied: bool
 ) -> dict[str, Any]:
     return {
         "before": before,
         "place": place,
         "applied": applied,
-        "orders": found.orders,
-        "entries": found.entries,
-        "first_at": found.first_at,
-        "last_at": found.last_at,
+        "orders": archivable.orders,
+        "entries": archivable.entries,
+        "first_at": archivable.first_at,
+        "last_at": archivable.last_at,
         "files": [
             {"key": part.key, "entries": part.entries, "size_bytes": part.size_bytes, "sha256": part.sha256}
             for part in parts

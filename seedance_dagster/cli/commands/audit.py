@@ -57,7 +57,7 @@ def command(
     ):
         if repairing:
             check_known(instance, services.ledger)
-            services.claim_prefix()  # objects of another ledger are none of this one's orders
+            services.claim_prefix()  # another ledger's objects belong to no order of this one
         side = DagsterSide(instance, services)
         result, repairs = asyncio.run(_run(services, side, scope, progress, repairing=repairing))
         known = {name for name, _ in services.ledger.workload.counts()}

@@ -22,10 +22,10 @@ from seedance_dagster.money import format_usd, points_to_usd
 @click.option("--all", "everything", is_flag=True, help="Cancel the queued orders of all sets.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, target: str | None, everything: bool, as_json: bool) -> None:
-    """Withdraw queued orders, which were not sent yet; their money is free for others again.
+    """Withdraw queued orders, which were not sent yet; their money is free for other orders again.
 
     Name a prompt set or a partition, or use --all. A task that is at the vendor cannot be cancelled. Orders
-    that were withdrawn may be placed again. The exit status is 1 when nothing was queued.
+    that were withdrawn can be placed again. The exit status is 1 when nothing was queued.
     """
     if (target is None) is not everything:
         raise click.UsageError("name a prompt set or SET/PARTITION, or use --all for everything")

@@ -1,4 +1,4 @@
-"""`seedance-dagster check-storage`: tries what is needed of the bucket, before anything is paid for."""
+"""`seedance-dagster check-storage`: tries all that the bucket must allow, before anything is paid for."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from seedance_dagster.storage.capabilities import Trial, examine, policy_json
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_context
 def command(ctx: click.Context, *, policy: bool, as_json: bool) -> None:
-    """Try what is needed of the bucket, with a file like a video, which is deleted afterwards.
+    """Try all that the bucket must allow, with a file like a video, which is deleted afterwards.
 
-    Exits with 1 where videos could not be stored.
+    The exit status is 1 if videos could not be stored.
     """
     store = Settings.from_environ(command_environ()).open_store()
     if policy:

@@ -60,7 +60,7 @@ def command(*, prompt_set: str, partitions: Sequence[str], folder: Path, as_json
 
 def _check_is_path(folder: Path) -> None:
     try:
-        s3_location(str(folder))  # as a path an address has a single slash, so it is never one of S3
+        s3_location(str(folder))  # Path makes s3:// into s3:/, which is refused as a mistyped address
     except LocationError:
         raise click.BadParameter(
             f"{folder} is an address; allowed is a folder on this machine, and `seedance-dagster export` "
@@ -70,7 +70,7 @@ def _check_is_path(folder: Path) -> None:
 
 
 def _download(video: Video, path: Path) -> str:
-    """Write a video to a file; return what was done, or why not."""
+    """Write a video to a file; return the outcome, as a verb phrase."""
     try:
         if path.exists():
             with path.open("rb") as file:

@@ -61,7 +61,7 @@ from seedance_dagster.money import points_to_usd, usd_text
     default=UNKNOWN_LICENSE,
     show_default=True,
     help="The licence on the dataset card, as the Hugging Face Hub spells it, such as cc-by-4.0; "
-    "unknown: the one that all rights of the clips name.",
+    "unknown: the one that the rights of all clips name.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(
@@ -70,9 +70,9 @@ def command(
     """Write the accepted videos of a prompt set to DEST, a folder or s3://BUCKET/PREFIX, as a dataset.
 
     Each video is checked by its SHA-256, and has a row with its caption, parameters, tags, cost and hashes.
-    Takes of a prompt are in one split. Run it again after more videos were accepted: what is there is kept,
-    what is no longer accepted is deleted, and no file that an export did not write is touched. An export that
-    was interrupted goes on where it stopped.
+    Takes of a prompt are in one split. Run it again after more videos were accepted: clips that are there are
+    kept, those no longer accepted are deleted, and files that no export wrote are never touched. An
+    interrupted export continues where it stopped.
     """
     with ledger_settings().services() as services:
         check_has_videos(services.ledger, prompt_set)

@@ -22,8 +22,8 @@ def command(*, to_url: str, as_json: bool) -> None:
     """Move the ledger to the empty database at URL, such as postgresql://user@host/database.
 
     Everything is copied, and the copy compared row by row. The old ledger is closed for good: it is kept and
-    refuses to be used. Switch off seedance_sensor and let its runs end before; set SEEDANCE_LEDGER_URL to the
-    new URL everywhere after it. A password is better in PGPASSWORD or ~/.pgpass than in URL.
+    refuses to be used. First switch off seedance_sensor and let its runs end; afterwards set
+    SEEDANCE_LEDGER_URL to the new URL everywhere. Put a password in PGPASSWORD or ~/.pgpass, not in URL.
     """
     source = Ledger.open(ledger_settings().ledger_url)
     try:
@@ -35,7 +35,7 @@ def command(*, to_url: str, as_json: bool) -> None:
         target = Ledger.open(to_url)
         try:
             if target.label == source.label:
-                raise click.UsageError(f"URL is where the ledger lies already: {source.label}")
+                raise click.UsageError(f"the ledger is at URL already: {source.label}")
             counts = source.moving.move_to(target.moving, label=target.label)
             moved = {"ledger_id": target.identity.ledger_id, "from": source.label, "to": target.label}
         finally:

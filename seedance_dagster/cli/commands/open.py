@@ -39,7 +39,7 @@ def command(*, prompt_set: str, partition: str, only_print: bool) -> None:
 
 
 def _link(services: Services, prompt_set: str, partition: str) -> str:
-    """Return a link to what a browser plays of a partition: the preview where there is one."""
+    """Return a link to the video of a partition, or to its preview if there is one."""
     [video] = services.ledger.videos.current(prompt_set, partition)
     key, store = video.order.preview_key or str(video.order.video_key), services.store
     return presigned_link(store.client, store.bucket, key, expires_s=_LIVES_S)

@@ -55,7 +55,7 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
 
     All sets of SEEDANCE_PROMPTS are planned, or those that are named. New prompts would be ordered. The
     others cost nothing: joined ones are in flight, reused ones are stored, and skipped ones ended without a
-    video before. The exit status is 1 when a prompt set has an error, or when they do not fit the budgets.
+    video before. The exit status is 1 when a prompt set has an error, or new prompts do not fit the budgets.
     """
     environ = command_environ()
     no_ledger = not (environ.get("DAGSTER_HOME") or environ.get("SEEDANCE_LEDGER_URL"))

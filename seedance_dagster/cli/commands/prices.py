@@ -27,20 +27,20 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.money import format_usd
 from seedance_dagster.settings import Settings
 
-_NEWEST = 2000  # among so many charges are 20 of each price that is in use
+_NEWEST = 2000  # charges; enough to have 20 of each price that is in use
 _CENT_OF_A_CENT = Decimal("0.0001")
 
 
 @dataclass(frozen=True)
 class Outdated:
-    """A price that charges do not agree with, and the row that would."""
+    """A price that charges do not agree with, and the row that would agree."""
 
     drift: PriceDrift
     row: dict[str, Any]
 
     @classmethod
     def of(cls, drift: PriceDrift, catalog: Catalog) -> Outdated:
-        """Return the row that estimates what was charged: a promotion where more stays to be reserved."""
+        """Return the row that matches the charges: a promotion if more must still be reserved."""
         charged = Decimal(median(_charged_rate(order, drift, catalog) for order in drift.deviating))
         rate = charged.quantize(_CENT_OF_A_CENT).normalize()
         first = drift.deviating[0].ordered_at
@@ -61,7 +61,7 @@ class Outdated:
 
     @property
     def as_yaml(self) -> str:
-        """The row as it stands in a price file."""
+        """The row as a price file has it."""
         text: str = yaml.safe_dump(self.row, default_flow_style=True, sort_keys=False, width=1000)
         return f"- {text.strip()}"
 
@@ -76,9 +76,9 @@ class Outdated:
 @click.argument("task_type", required=False, metavar="[TYPE]")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, task_type: str | None, as_json: bool) -> None:
-    """Show the prices of today, what is reserved for an order, and where each price is from.
+    """Show the prices of today, the amounts reserved for orders, and where each price comes from.
 
-    Where there is a ledger, the newest 20 charges of each price are compared with their estimates. The exit
+    If there is a ledger, the newest 20 charges of each price are compared with their estimates. The exit
     status is 1 when they differ by more than 2 %; the row to add to the file of SEEDANCE_PRICES is shown.
     """
     settings = Settings.from_environ(command_environ())
@@ -89,12 +89,12 @@ def command(*, task_type: str | None, as_json: bool) -> None:
     prices = list(_prices(catalog, types, now))
     outdated = list(_outdated(settings, catalog, types))
     if as_json:
-        print_json({"prices": list(map(_as_json, prices)), "outdated": [each.as_json for each in outdated]})
+        print_json({"prices": list(map(_as_json, prices)), "outdated": [price.as_json for price in outdated]})
     else:
         out = console()
         _show(out, prices)
-        for each in outdated:
-            _warn(out, each)
+        for price in outdated:
+            _warn(out, price)
     click.get_current_context().exit(1 if outdated else 0)
 
 

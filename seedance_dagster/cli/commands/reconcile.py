@@ -41,7 +41,7 @@ _SHOWN = 10
 @click.argument("order", required=False, metavar="[ORDER]")
 @click.option("--adopt", "task_id", metavar="TASK_ID", help="Give ORDER this task of the vendor's.")
 @click.option("--requeue", is_flag=True, help="Send ORDER again: the vendor has no task for it.")
-@click.option("--end", "ending", is_flag=True, help="Give ORDER up: it is not waited for any more.")
+@click.option("--end", "ending", is_flag=True, help="Give ORDER up, and wait for it no longer.")
 @click.option(
     "--charged", metavar="USD", help="With --end: what it cost; by default what was charged, else held."
 )

@@ -53,14 +53,14 @@ _MEANINGS = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, applying: bool, as_json: bool) -> None:
-    """Bring a ledger up to date that is an older backup, or a new one in the place of a lost one.
+    """Bring up to date a ledger that is an older backup, or a new one that replaces a lost one.
 
     What was ordered since is read from the vendor's history, the manifests in S3 and Dagster's events: stored
     videos, tasks in flight, what they cost, and verdicts. Nothing is ordered or paid, and nothing in S3 is
-    written. What nothing shows is left to reconciliation, and what cannot come back is listed. Switch off
-    seedance_sensor before, and on again after it.
+    written. Orders that none of them shows are left to reconciliation, and what cannot come back is listed.
+    Switch seedance_sensor off before, and on again afterwards.
 
-    The exit status is 1 while something is to be restored, or does not come back.
+    The exit status is 1 while something is to be restored, or cannot be.
     """
     settings = ledger_settings()
     source = PromptSource(settings.prompts, prices=settings.prices, key_prefix=settings.key_prefix)
@@ -72,7 +72,9 @@ def command(*, applying: bool, as_json: bool) -> None:
         )
     with dagster_of(settings) as instance, settings.services() as services:
         place = find_place(services)
-        sets = [read_contents(services, each, list(each.partitions)) for each in loaded.sets]
+        sets = [
+            read_contents(services, prompt_set, list(prompt_set.partitions)) for prompt_set in loaded.sets
+        ]
         behind = _check_memory(instance, services, place, sets)
         with progress_bars() as progress:
             side = DagsterSide(instance, services)
@@ -88,7 +90,7 @@ def command(*, applying: bool, as_json: bool) -> None:
 
 
 def _check_memory(instance: DagsterInstance, services: Services, place: Place, sets: list[PromptSet]) -> bool:
-    """Return True where the instance remembers more of the ledger than the ledger has.
+    """Return True if the instance remembers more of the ledger than the ledger has.
 
     Raises:
         click.ClickException: It remembers that another ledger orders for the prompt sets.
@@ -100,7 +102,7 @@ def _check_memory(instance: DagsterInstance, services: Services, place: Place, s
             raise click.ClickException(
                 f"{name}: this Dagster instance remembers that the ledger with the id {others[0]} orders for "
                 f"it, and the one that would be restored has the id {own}: set SEEDANCE_S3_BUCKET and "
-                "SEEDANCE_S3_PREFIX to where the videos of the remembered one lie"
+                "SEEDANCE_S3_PREFIX to where the videos of the remembered one are"
             )
     known = memory.ledgers.get(own)
     position = None if known is None else known.position
@@ -108,7 +110,7 @@ def _check_memory(instance: DagsterInstance, services: Services, place: Place, s
 
 
 def _apply(plan: Plan, services: Services, instance: DagsterInstance, place: Place) -> dict[int, str]:
-    """Restore what is planned; return why not, by position in the plan, for what could not be written."""
+    """Restore what is planned; return the reason for each order that was not, by its position in the plan."""
     ledger, actor = services.ledger, f"{ACTOR} {uuid.uuid4().hex[:8]}"
     take_place(services, place)
     if not ledger.leases.acquire(ACTOR, actor, seconds=_LEASE_S):
@@ -129,7 +131,7 @@ def _show(plan: Plan, place: Place, failed: dict[int, str], *, applied: bool, be
     if not behind:
         out.print("Dagster's instance remembers nothing that this ledger lacks: it is probably up to date")
     if place.is_new:
-        text = "stands for" if applied else "would stand for"
+        text = "replaces" if applied else "would replace"
         out.print(f"The ledger is new: it {text} the lost one with the id {place.identity.ledger_id}")
     if plan.orders:
         rows = table(
@@ -154,7 +156,7 @@ def _show(plan: Plan, place: Place, failed: dict[int, str], *, applied: bool, be
         out.print(rows)
     for state, count in Counter(planned.state for planned in plan.orders).items():
         out.print(f"{count:>6} {state}", markup=False)
-    for verdict, count in Counter(given.verdict for given in plan.verdicts).items():
+    for verdict, count in Counter(restored.verdict for restored in plan.verdicts).items():
         out.print(f"{count:>6} verdicts: {verdict}, known from Dagster's events", markup=False)
     out.print(_verdict(plan, failed, applied=applied), markup=False)
 
@@ -200,12 +202,12 @@ def _as_json(
         ],
         "verdicts": [
             {
-                "partition": f"{given.prompt_set}/{given.partition}",
-                "verdict": given.verdict,
-                "reviewer": given.reviewer,
-                "given_at": given.given_at.isoformat(),
+                "partition": f"{verdict.prompt_set}/{verdict.partition}",
+                "verdict": verdict.verdict,
+                "reviewer": verdict.reviewer,
+                "given_at": verdict.given_at.isoformat(),
             }
-            for given in plan.verdicts
+            for verdict in plan.verdicts
         ],
         "not_restored": [
             {"location": left.location, "message": left.message, "cost_usd": points_to_usd(left.points)}

@@ -40,8 +40,8 @@ _WHERE = click.option(
     "--where",
     multiple=True,
     metavar="CONDITION",
-    help="Only videos that meet it, such as verdict=undecided, cost_usd<0.5, tags.campaign=spring or "
-    "prompt~garden; several must all hold.",
+    help="Only videos that meet this condition, such as verdict=undecided, cost_usd<0.5, "
+    "tags.campaign=spring or prompt~garden; of several, all must hold.",
 )
 
 
@@ -58,8 +58,8 @@ _WHERE = click.option(
 def command() -> None:
     """Accept or discard stored videos; nothing is deleted, and every verdict is kept.
 
-    A verdict belongs to a partition and the bytes of its video: a new video is undecided. What is accepted is
-    shown in Dagster as `<set>/accepted`.
+    A verdict belongs to a partition and the bytes of its video: a new video is undecided. Dagster shows
+    accepted videos as `<set>/accepted`.
     """
 
 
@@ -117,8 +117,8 @@ def undo_command(*, prompt_set: str, partitions: Sequence[str], reviewer: str, a
         raise click.UsageError("name the partitions whose verdict is to be taken back")
     with _ledger() as ledger:
         check_has_videos(ledger, prompt_set)
-        given = ledger.verdicts.undo(prompt_set, partitions, reviewer=_checked_reviewer(reviewer))
-    _done(prompt_set, given, as_json=as_json)
+        recorded = ledger.verdicts.undo(prompt_set, partitions, reviewer=_checked_reviewer(reviewer))
+    _done(prompt_set, recorded, as_json=as_json)
 
 
 @command.command("import")
@@ -127,10 +127,10 @@ def undo_command(*, prompt_set: str, partitions: Sequence[str], reviewer: str, a
 @_REVIEWER
 @_JSON
 def import_command(*, prompt_set: str, file: Path, reviewer: str, as_json: bool) -> None:
-    """Give the verdicts of a CSV file with the columns partition, verdict, and if you like note and sha256.
+    """Give the verdicts of a CSV file with the columns partition, verdict, and optionally note and sha256.
 
-    Rows that say what is known already are left out. Where one row cannot be used, none is. With the column
-    sha256, a verdict on a video that was replaced since is refused.
+    Rows that change nothing are left out. If one row cannot be used, none is. With the column sha256, a
+    verdict on a video that was replaced since is refused.
     """
     judgements = read_sheet(file)
     with _ledger() as ledger:
@@ -139,10 +139,10 @@ def import_command(*, prompt_set: str, file: Path, reviewer: str, as_json: bool)
         new = {
             partition: judgement
             for partition, judgement in judgements.items()
-            if not _says_the_same(known.get(partition), judgement)
+            if not _is_same(known.get(partition), judgement)
         }
-        given = ledger.verdicts.give(prompt_set, new, reviewer=_checked_reviewer(reviewer))
-    _done(prompt_set, given, as_json=as_json)
+        recorded = ledger.verdicts.give(prompt_set, new, reviewer=_checked_reviewer(reviewer))
+    _done(prompt_set, recorded, as_json=as_json)
 
 
 def _judge(
@@ -166,8 +166,8 @@ def _judge(
             judgements = {video.partition: Judgement(verdict, note, video.sha256) for video in videos}
         else:
             judgements = {partition: Judgement(verdict, note) for partition in partitions}
-        given = ledger.verdicts.give(prompt_set, judgements, reviewer=_checked_reviewer(reviewer))
-    _done(prompt_set, given, as_json=as_json)
+        recorded = ledger.verdicts.give(prompt_set, judgements, reviewer=_checked_reviewer(reviewer))
+    _done(prompt_set, recorded, as_json=as_json)
 
 
 command.add_command(compare_command)
@@ -178,7 +178,7 @@ def _ledger() -> Iterator[Ledger]:
     settings = ledger_settings()
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
         if not is_home(settings.dagster_home):
-            yield ledger  # the sensor reports what is given
+            yield ledger  # the sensor reports the verdicts
             return
         with dagster_of(settings) as instance:
             check_known(instance, ledger)
@@ -206,21 +206,20 @@ def _checked_reviewer(reviewer: str) -> str:
     return name
 
 
-def _says_the_same(known: GivenVerdict | None, judgement: Judgement) -> bool:
+def _is_same(known: GivenVerdict | None, judgement: Judgement) -> bool:
     if known is None:
         return judgement.verdict is Verdict.UNDECIDED and not judgement.note
     return (known.verdict, known.note) == (judgement.verdict, judgement.note)
 
 
-def _done(prompt_set: str, given: Sequence[GivenVerdict], *, as_json: bool) -> None:
+def _done(prompt_set: str, recorded: Sequence[GivenVerdict], *, as_json: bool) -> None:
     if as_json:
-        print_json([{"partition": row.partition, "verdict": row.verdict, "note": row.note} for row in given])
+        rows = [{"partition": row.partition, "verdict": row.verdict, "note": row.note} for row in recorded]
+        print_json(rows)
         return
-    counts = Counter(row.verdict for row in given)
-    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    click.echo(
-        f"{prompt_set}: {words}" if given else f"{prompt_set}: no verdict is new; nothing was recorded"
-    )
+    counts = Counter(row.verdict for row in recorded)
+    summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    click.echo(f"{prompt_set}: {summary or 'no verdict is new; nothing was recorded'}")
 
 
 def _show(videos: Sequence[ReviewedVideo]) -> None:

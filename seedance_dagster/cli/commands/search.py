@@ -41,7 +41,7 @@ _PROMPT = 80  # characters of a prompt in the table
 def command(*, text: str, prompt_set: str, limit: int, as_json: bool) -> None:
     """Find prompts and videos by words of their prompts, partitions, tags, notes and captions.
 
-    All words of TEXT must be found, in upper or lower case; what stands in double quotes is found as it is.
+    All words of TEXT must occur, in upper or lower case; a phrase in double quotes must occur as it is.
     The newest come first. Of prompts that were never ordered, the partitions and tags are searched.
     """
     if not words_of(text):
@@ -63,7 +63,7 @@ def command(*, text: str, prompt_set: str, limit: int, as_json: bool) -> None:
 
 
 def _captions(ledger: Ledger, tiles: list[Tile]) -> dict[str, str]:
-    """Return the captions of the videos of tiles that have one, by SHA-256."""
+    """Return the captions of tiles' videos, by SHA-256; videos without one are left out."""
     results = ledger.scores.results(tile.order.sha256 for tile in tiles if tile.order and tile.order.sha256)
     return {
         sha256: str(result.values[CAPTION])
@@ -95,17 +95,17 @@ def _show(shown: list[dict[str, Any]], *, more: bool) -> None:
         out.print("nothing was found: each word must be in a prompt, partition, tag, note or caption")
         return
     rows = table("", ("Set", "Partition", "State", "Verdict", "USD", "Prompt"), numbers=("USD",))
-    for found in shown:
-        prompt = printable(found["prompt"] or "")
+    for video in shown:
+        prompt = printable(video["prompt"] or "")
         rows.add_row(
             *map(
                 Text,
                 (
-                    found["prompt_set"],
-                    found["partition"],
-                    found["state"],
-                    found["verdict"] or "",
-                    "" if found["cost_usd"] is None else f"{found['cost_usd']:.2f}",
+                    video["prompt_set"],
+                    video["partition"],
+                    video["state"],
+                    video["verdict"] or "",
+                    "" if video["cost_usd"] is None else f"{video['cost_usd']:.2f}",
                     prompt if len(prompt) <= _PROMPT else f"{prompt[: _PROMPT - 1]}…",
                 ),
             )

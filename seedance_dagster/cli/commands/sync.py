@@ -141,8 +141,7 @@ def _prune(
     for name, keys in left.items():
         why = "its prompt file is gone" if name in gone else "their prompts left the file"
         click.echo(
-            f"{name}: {counted(len(keys), 'partition is', 'partitions are')} removed, and queued orders "
-            f"withdrawn: {why}",
+            f"{name}: {counted(len(keys), 'partition')} will be removed, and queued orders withdrawn: {why}",
             err=True,
         )
     if left and not yes:
@@ -152,7 +151,7 @@ def _prune(
 
 def _use_ledger(instance: DagsterInstance, ledger: Ledger, names: Sequence[str], *, yes: bool) -> None:
     click.echo(
-        f"The ledger {ledger.label} (id {ledger.identity.ledger_id}) is to order for {_listed(names)} as it "
+        f"The ledger {ledger.label} (id {ledger.identity.ledger_id}) will order for {_listed(names)}, as it "
         "is. It does not know what another ledger, or a newer copy of this one, ordered and paid for: those "
         "prompts are ordered and paid for again. `seedance-dagster restore` avoids that.",
         err=True,
@@ -165,7 +164,7 @@ def _use_ledger(instance: DagsterInstance, ledger: Ledger, names: Sequence[str],
 def _use_prompts(instance: DagsterInstance, places: Mapping[str, str], *, yes: bool) -> None:
     folders = ", ".join(sorted(set(places.values())))
     click.echo(
-        f"{_listed(sorted(places))} are to be read from {folders}. A code location that reads sets of these "
+        f"{_listed(sorted(places))} will be read from {folders}. A code location that reads sets of these "
         "names from elsewhere is refused from now on.",
         err=True,
     )

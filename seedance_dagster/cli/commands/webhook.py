@@ -26,7 +26,7 @@ _MOST_CONNECTIONS = 100
     "--path-prefix",
     default="",
     metavar="PATH",
-    help="What a proxy leaves in front of each path, such as /hooks.",
+    help="The prefix that a proxy leaves on each path, such as /hooks.",
 )
 def command(*, host: str, port: int, path_prefix: str) -> None:
     """Receive the vendor's webhooks, so that finished tasks are polled at once.
@@ -49,8 +49,8 @@ def command(*, host: str, port: int, path_prefix: str) -> None:
     settings = ledger_settings()
     if not settings.webhook_secret:
         raise click.ClickException(
-            "SEEDANCE_WEBHOOK_SECRET and SEEDANCE_WEBHOOK_URL are not set: set both as for the runs, since "
-            "deliveries carry the secret"
+            "SEEDANCE_WEBHOOK_SECRET and SEEDANCE_WEBHOOK_URL are not set: set both to the values that the "
+            "runs use, since deliveries carry the secret"
         )
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger, listen(host, port) as listener:
         app = create_app(ledger, SecretStr(settings.webhook_secret), path_prefix=path_prefix, log=_log)

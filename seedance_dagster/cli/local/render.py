@@ -86,7 +86,7 @@ class Rendering:
                 if time.monotonic() > deadline:
                     raise self._stack.dagster.child.error(f"not finished after {_RENDER_S:.0f} s")
                 time.sleep(_POLL_S)
-                # Read before the events, so that the last look at them is after its end.
+                # Read before the events, which are thereby read once more after its end.
                 backfill = self._stack.dagster.api.backfill(backfill_id)
                 self._metadata = self._stack.dagster.api.materializations(self._videos)
                 states = Counter(order.state for order in ledger.queries.latest(self._set.name).values())
@@ -125,11 +125,11 @@ class Rendering:
         return missing
 
     def ways_to_watch(self, folder: Path, *, with_commands: bool) -> str:
-        """Return where the videos can be watched, as lines for a terminal.
+        """Return the ways to watch the videos, as lines for a terminal.
 
         Args:
             folder: The folder of the local S3 server.
-            with_commands: Commands in the current folder find the demo.
+            with_commands: True if commands in the current folder find the demo.
         """
         key = next(iter(self._metadata), None)
         lines = [f"In the gallery    {self._stack.gallery.url} (accept or discard them there)"]

@@ -36,10 +36,10 @@ class StateDir:
 
     @classmethod
     def for_environ(cls, root: Path, environ: Mapping[str, str]) -> Self:
-        """Decide from the environment what is used, and make the folder.
+        """Choose API and storage by the environment, and make the folder.
 
         Raises:
-            click.ClickException: The environment does not fit together, or the folder cannot be made.
+            click.ClickException: Variables contradict each other, or the folder cannot be made.
         """
         if environ.get(DEV_FOLDER):
             raise click.ClickException(
@@ -79,7 +79,7 @@ class StateDir:
         return self.folder / "env"
 
     def summary(self) -> str:
-        """Return what is used, one line each."""
+        """Return the prompt sets, the API, the storage and the folder, one line each."""
         vendor = "the emulator (set GOAPI_API_KEY for the real API)"
         if not self.emulated:
             url = self.environ.get("GOAPI_BASE_URL") or "https://api.goapi.ai"

@@ -34,8 +34,8 @@ class Layout:
 
     Attributes:
         data: Written first, in any order.
-        last: Written in this order after all others, so that what is unfinished does not load.
-        loading: How it is loaded, as Markdown.
+        last: Written in this order after all others, so that an unfinished dataset does not load.
+        loading: Instructions for loading it, as Markdown.
         data_files: The files of each split, by its name, as a glob.
         own_columns: Columns that only this format has.
         table: The clips of a table that is changed row by row; empty for files alone.

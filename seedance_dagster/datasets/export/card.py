@@ -1,4 +1,4 @@
-"""The dataset card: a README.md with what the Hugging Face Hub reads in its header."""
+"""The dataset card: a README.md with a header for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def dataset_card(
         layout: Its files.
         license_id: The licence, as the Hub spells it.
     """
-    clips = [clip for each in splits.values() for clip in each]
+    clips = [clip for members in splits.values() for clip in members]
     rows = [*splits.items(), *([("all", clips)] if len(splits) > 1 else [])]
     models = Counter(str(clip.row["task_type"]) for clip in clips)
     text = f"""\
@@ -54,7 +54,7 @@ A hash of the prompt decides, so takes and variants of a prompt are in the same 
 
 | split | clips | seconds | MB |
 |---|---:|---:|---:|
-{"".join(_split_row(name, each) for name, each in rows)}
+{"".join(_split_row(name, members) for name, members in rows)}
 ## Models
 
 | model | clips |

@@ -35,11 +35,11 @@ COLUMNS = (
     Column("mode", "string", "The use of references."),
     Column("aspect_ratio", "string", "As requested; empty where it was left to the vendor."),
     Column("resolution", "string", "As requested, or the model's default; empty where that is not known."),
-    Column("audio", "bool", "True where sound was asked for."),
+    Column("audio", "bool", "True where sound was requested."),
     Column("references", "string", "References without user, query and fragment, as a JSON list."),
     Column("tags", "string", "The prompt's tags, as a JSON object."),
     Column("rights", "string", "Rights of the prompt and its references, as a JSON object."),
-    Column("scores", "string", "What scores gave for the video, as a JSON object."),
+    Column("scores", "string", "The video's scores, as a JSON object."),
     Column("duration_s", "float", "Length of the video in seconds; null where it cannot be read."),
     Column("width", "int", "In pixels; null where it cannot be read."),
     Column("height", "int", "In pixels; null where it cannot be read."),
@@ -59,7 +59,7 @@ class Clip:
     """An accepted video in a dataset.
 
     Attributes:
-        row: What the dataset says of it, by the names of `COLUMNS`.
+        row: Its row of the dataset, by the names of `COLUMNS`.
     """
 
     video: Video
@@ -79,11 +79,11 @@ class Clip:
 def accepted_clips(
     ledger: Ledger, store: VideoStore, prompt_set: str, splits: Splits, *, caption: str = ""
 ) -> list[Clip]:
-    """Return the accepted videos of a set without drafts, in its order; of equal videos the first.
+    """Return the accepted videos of a set without drafts, in its order; of identical videos the first.
 
     Args:
-        ledger: Knows them.
-        store: Where they lie.
+        ledger: The ledger.
+        store: The store of the videos.
         prompt_set: The set.
         splits: The splits that they are put in.
         caption: The score whose text is the caption; empty for the prompt.
@@ -93,7 +93,7 @@ def accepted_clips(
         LedgerError: The ledger cannot be read.
     """
     verdicts = ledger.verdicts.current(prompt_set)
-    accepted = {key for key, given in verdicts.items() if given.verdict is Verdict.ACCEPTED}
+    accepted = {key for key, verdict in verdicts.items() if verdict.verdict is Verdict.ACCEPTED}
     accepted -= ledger.partitions.drafts(prompt_set)
     clips: dict[str, Clip] = {}
     without = []
@@ -117,7 +117,7 @@ def accepted_clips(
 
 
 def content_version(clips: Sequence[Clip]) -> str:
-    """Return a hash of what the rows of a dataset say, the bytes of its videos included."""
+    """Return a hash of the rows of a dataset, the bytes of its videos included."""
     content = json.dumps([_FORMAT, [clip.row for clip in clips]], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_CHARACTERS]
 

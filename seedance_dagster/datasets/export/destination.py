@@ -1,4 +1,4 @@
-"""Destinations of a dataset, a folder among them; an unfinished file is hidden until it is complete."""
+"""Destinations of a dataset, such as a folder; a file is hidden until it is complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Destination(Protocol):
         """Keep other exports out, where that can be done; raise `ExportError`."""
 
     def is_empty(self) -> bool:
-        """Return True where it holds nothing, hidden files not counted."""
+        """Return True if it holds nothing but hidden files."""
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a small file; None where there is none."""
@@ -36,26 +36,26 @@ class Destination(Protocol):
         """Return the SHA-256 of a file in hex; None where there is none."""
 
     def scratch(self, path: str) -> Path:
-        """Return where a file is written before it is put in its place."""
+        """Return the path at which a file is written before it is put in its place."""
 
     def put(self, path: str, file: Path, sha256: str) -> None:
-        """Put a written file in its place, over what lies there."""
+        """Put a written file in its place, and replace an earlier one."""
 
     def delete(self, path: str) -> None:
         """Delete a file."""
 
     def has_folder(self, path: str) -> bool:
-        """Return True where files lie below a path."""
+        """Return True if there are files below a path."""
 
     def uri(self, path: str) -> str:
-        """Return where a file or a folder is, for other programs."""
+        """Return the address of a file or a folder, for other programs."""
 
     def storage_options(self) -> dict[str, str]:
-        """Return what Lance needs to reach it; nothing where that is a folder."""
+        """Return the options that Lance needs to reach it; none for a folder."""
 
 
 class FolderDestination:
-    """A folder, which is made where it is missing."""
+    """A folder, which is made if it is missing."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -66,7 +66,7 @@ class FolderDestination:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """Keep other exports out; raise `ExportError` where one is running."""
+        """Keep other exports out; raise `ExportError` if one is running."""
         self._folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._folder, os.O_RDONLY)
         try:
@@ -85,10 +85,10 @@ class FolderDestination:
         except BlockingIOError:
             raise ExportError(f"{self}: another export is writing there; wait for its end") from None
         except OSError:
-            pass  # some file systems know no locks
+            pass  # some file systems have no locks
 
     def is_empty(self) -> bool:
-        """Return True where the folder holds nothing, hidden files not counted."""
+        """Return True if the folder holds nothing but hidden files."""
         return all(path.name.startswith(".") for path in self._folder.iterdir())
 
     def read(self, path: str) -> bytes | None:
@@ -104,17 +104,17 @@ class FolderDestination:
         return None
 
     def scratch(self, path: str) -> Path:
-        """Return where a file is written before it is moved to its place."""
+        """Return the path at which a file is written before it is moved to its place."""
         return self._part / hashlib.sha256(path.encode()).hexdigest()
 
     def put(self, path: str, file: Path, sha256: str) -> None:  # noqa: ARG002  for other places
-        """Move a written file to its place, over what lies there."""
+        """Move a written file to its place, and replace an earlier one."""
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         file.replace(target)
 
     def delete(self, path: str) -> None:
-        """Delete a file, and its folder where that was its last one."""
+        """Delete a file, and its folder if that is empty then."""
         target = self._folder / path
         target.unlink(missing_ok=True)
         if target.parent != self._folder:
@@ -122,7 +122,7 @@ class FolderDestination:
                 target.parent.rmdir()
 
     def has_folder(self, path: str) -> bool:
-        """Return True where files lie below a path."""
+        """Return True if there are files below a path."""
         return (self._folder / path).is_dir()
 
     def uri(self, path: str) -> str:
@@ -135,7 +135,7 @@ class FolderDestination:
 
 
 def os_words(error: OSError) -> str:
-    """Return what the system said, and what helps."""
+    """Return the system's message, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full: free some space, then run the export again; it goes on where it stopped"
+        return "the disk is full: free some space, then run the export again; it continues where it stopped"
     return f"{error.strerror or error}"

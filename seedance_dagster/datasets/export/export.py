@@ -1,4 +1,4 @@
-"""Writing a dataset: what is there already is kept, and only files that an export wrote are replaced."""
+"""Writing a dataset: finished files are kept, and only files that an export wrote are replaced."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class Exported:
 def export(
     plan: Plan, destination: Destination, *, progress: ShowProgress = lambda _step, _done, _total: None
 ) -> Exported:
-    """Write a dataset, or bring one up to date that an export wrote before.
+    """Write a dataset, or update one that an earlier export wrote.
 
     Args:
         plan: Its files.
         destination: Where they go.
-        progress: Called with a step and how many of its files are done, of how many.
+        progress: Called with a step, and how many of its files are done and how many there are.
 
     Raises:
-        ExportError: The place holds something else, or not all could be written; run again, it goes on.
+        ExportError: The place holds something else, or some files were not written; the next run continues.
         StoreError: S3 refused.
     """
     try:
@@ -94,24 +94,24 @@ class _Export:
         )
 
     def _own_inventory(self) -> Inventory:
-        """Return the inventory of this dataset at the destination, empty where it is new there."""
+        """Return the inventory of this dataset at the destination; an empty one if it is new there."""
         selection = self._plan.selection
         new = Inventory(
             prompt_set=selection.prompt_set, ledger_id=selection.ledger_id, format=self._plan.format
         )
-        found = read_inventory(self._destination)
-        if found is None:
+        old = read_inventory(self._destination)
+        if old is None:
             return new
-        if (found.prompt_set, found.ledger_id, found.format) != (new.prompt_set, new.ledger_id, new.format):
-            other = "of another ledger " if found.ledger_id != new.ledger_id else ""
+        if (old.prompt_set, old.ledger_id, old.format) != (new.prompt_set, new.ledger_id, new.format):
+            other = "of another ledger " if old.ledger_id != new.ledger_id else ""
             raise ExportError(
-                f"{self._destination} holds another dataset: {found.prompt_set} {other}as {found.format}; "
+                f"{self._destination} holds another dataset: {old.prompt_set} {other}as {old.format}; "
                 "choose an empty or a new place"
             )
-        return found
+        return old
 
     def _missing(self) -> set[str]:
-        """Return the paths of files that are not there as they should be."""
+        """Return the paths of files that are missing or out of date."""
         missing, changed = set[str](), list[str]()
 
         def look(artifact: Artifact) -> None:
@@ -155,14 +155,14 @@ class _Export:
             raise ExportError(
                 f"{part_of(len(failed), len(artifacts), 'file', 'was', 'were')} not written, "
                 f"such as {path}: {error}. Run the export again once that is fixed; "
-                "it goes on where it stopped"
+                "it continues where it stopped"
             )
 
     def _put(self, artifact: Artifact) -> None:
         sha256 = write_artifact(artifact, self._destination)
         self._inventory.files[artifact.path] = WrittenFile(made_from=artifact.made_from, sha256=sha256)
         if artifact.sha256 is None:
-            self._save()  # a large one, whose hash cannot be known otherwise
+            self._save()  # a large file, whose hash is known only now
 
     def _delete(self, path: str) -> None:
         there, known = self._destination.sha256(path), self._inventory.files[path]

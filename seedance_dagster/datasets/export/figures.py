@@ -52,9 +52,9 @@ class Figures:
 
 
 def read_figures(ledger: Ledger, prompt_set: str) -> Figures:
-    """Return the figures of a set; raise `LedgerError` where the ledger cannot be read."""
+    """Return the figures of a set; raise `LedgerError` if the ledger cannot be read."""
     current, drafts = ledger.verdicts.current(prompt_set), ledger.partitions.drafts(prompt_set)
-    verdicts = Counter(given.verdict for given in current.values())
+    verdicts = Counter(verdict.verdict for verdict in current.values())
     accepted_drafts = sum(current[key].verdict is Verdict.ACCEPTED for key in current.keys() & drafts)
     amounts = Amounts.total(ledger.spend.total_by(SpendBy.SET, prompt_set=prompt_set).values())
     return Figures(

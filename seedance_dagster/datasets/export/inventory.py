@@ -25,7 +25,7 @@ class WrittenFile(BaseModel):
 
 
 class Inventory(BaseModel):
-    """The files of a dataset by path, and which one it is; `version` is None while it is being written."""
+    """The files of a dataset by path, and its identity; `version` is None while it is being written."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,7 +41,7 @@ class Inventory(BaseModel):
 
 
 def read_inventory(destination: Destination) -> Inventory | None:
-    """Return the inventory of what lies at a destination; None where that is nothing.
+    """Return the inventory at a destination; None if the destination is empty.
 
     Raises:
         ExportError: It holds files, and no readable inventory.

@@ -22,7 +22,7 @@ TABLE = "clips.lance"
 
 _VIDEO = Column("video", "bytes", "The mp4; `take_blobs` reads it, also in parts.")
 _NAMES = [column.name for column in COLUMNS]
-_COMMIT_BYTES = 1_000_000_000  # an export that is interrupted goes on behind the last commit
+_COMMIT_BYTES = 1_000_000_000  # an interrupted export continues after the last commit
 _DELETED_AT_ONCE = 500
 
 _LOADING = """\
@@ -64,7 +64,7 @@ def lance_table(splits: Mapping[str, Sequence[Clip]], place: str, version: str) 
 
 @dataclass(frozen=True)
 class RowChanges:
-    """The difference of a table from the clips that it should have.
+    """The difference between a table and the clips that it should have.
 
     Attributes:
         gone: The SHA-256 of clips whose row is deleted, since they are gone or their row differs.
@@ -77,7 +77,7 @@ class RowChanges:
     kept: int
 
     def __bool__(self) -> bool:
-        """Return True where something is to be written or deleted."""
+        """Return True if something must be written or deleted."""
         return bool(self.gone or self.new)
 
 
@@ -98,7 +98,7 @@ class LanceTable:
         }
 
     def changes(self) -> RowChanges:
-        """Return how the table differs from its clips; raise `ExportError` where it is not an export's."""
+        """Return the changes that the table needs; raise `ExportError` if no export wrote it."""
         with self._explained():
             there = self._rows()
         wanted = {clip.video.sha256: clip for clip in self._clips}
@@ -110,7 +110,7 @@ class LanceTable:
         )
 
     def write(self, changes: RowChanges, version: str, progress: Callable[[int, int], None]) -> None:
-        """Bring the table up to date, and give it a tag of the version.
+        """Update the table, and tag it with the version.
 
         Raises:
             ExportError: A video cannot be read or is not the one that was stored, or it cannot be written.
@@ -169,7 +169,7 @@ class LanceTable:
             if failed:
                 raise ExportError(
                     f"{self._destination}: {TABLE}: {failed[0]}. Run the export again once that is fixed; it "
-                    "goes on where it stopped"
+                    "continues where it stopped"
                 ) from None
             raise
 

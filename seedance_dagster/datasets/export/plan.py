@@ -103,7 +103,7 @@ def select_accepted(
 
 def _why_nothing(ledger: Ledger, prompt_set: str) -> str:
     current = ledger.verdicts.current(prompt_set).values()
-    drafts = [given.partition for given in current if given.verdict is Verdict.ACCEPTED]
+    drafts = [verdict.partition for verdict in current if verdict.verdict is Verdict.ACCEPTED]
     if drafts:
         return (
             f"{prompt_set}: only drafts are accepted, and a dataset holds their finals: order "
@@ -121,8 +121,8 @@ def plan_export(selection: Selection, form: Format, *, license_id: str = UNKNOWN
     Args:
         selection: The clips.
         form: The format.
-        license_id: The licence on its card, as the Hugging Face Hub spells it. Where it is unknown, that
-            which all rights of the clips name.
+        license_id: The licence on its card, as the Hugging Face Hub spells it; if unknown, the one that the
+            rights of all clips name.
 
     Raises:
         ExportError: The format needs a package that is not installed.
@@ -143,7 +143,7 @@ def plan_export(selection: Selection, form: Format, *, license_id: str = UNKNOWN
 
 
 def _layout(selection: Selection, form: Format) -> Layout:
-    # Not its own path: a dataset is copied and published, and then has the same bytes.
+    # Not the real path: the bytes of a dataset must not depend on where it is written.
     place = f"path/to/{selection.prompt_set}"
     if form is Format.LANCE:
         return lance_table(selection.splits, place, selection.version)

@@ -1,4 +1,4 @@
-"""Reading clips for a file that they are written into one after the other."""
+"""Reading clips ahead, for a file into which they are written one after the other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_ahead(clips: Iterable[Clip]) -> Generator[tuple[Clip, bytes]]:
     try:
         for clip in clips:
             waiting.append((clip, _READERS.submit(_bytes, clip)))
-            while sum(each.size_bytes for each, _ in waiting) > _AHEAD_BYTES:
+            while sum(ahead.size_bytes for ahead, _ in waiting) > _AHEAD_BYTES:
                 yield first()
         while waiting:
             yield first()

@@ -1,4 +1,4 @@
-"""The rights of the clips of a dataset, as its card has them."""
+"""The rights of the clips of a dataset, for its card."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEAD = """\
 
 def rights_section(clips: Sequence[Clip]) -> str:
     """Return the section of a card on the rights of prompts and references; empty where none are named."""
-    named = Counter(each for clip in clips for each in set(_named(clip)))
+    named = Counter(rights for clip in clips for rights in set(_named(clip)))
     rows = [
         f"| {' | '.join(map(_cell, cells))} | {count} |\n" for cells, count in sorted(named.items())[:_MOST]
     ]
@@ -34,14 +34,14 @@ def rights_section(clips: Sequence[Clip]) -> str:
 
 
 def only_license(clips: Sequence[Clip]) -> str | None:
-    """Return the license that all rights of all clips name; None where there is no such."""
+    """Return the license that all rights of all clips name; None if they do not name the same one."""
     licenses = {name for clip in clips for _, name, *_ in _named(clip)}
     every_clip = all(any(_named(clip)) for clip in clips)
     return licenses.pop() or None if every_clip and len(licenses) == 1 else None
 
 
 def _named(clip: Clip) -> Iterator[tuple[str, ...]]:
-    """Yield the rights of a clip: of what, license, holder, source and text, empty where it is not named."""
+    """Yield the rights of a clip: their object, license, holder, source and text; empty if not named."""
     for of, rights in json.loads(clip.row["rights"]).items():
         parts = (rights.get(part, "") for part in ("license", "holder", "source", "text"))
         yield (OF_PROMPT if of == OF_PROMPT else "reference", *parts)

@@ -17,7 +17,7 @@ _TYPES = {".mp4": "video/mp4", ".json": "application/json", ".md": "text/markdow
 
 
 class S3Destination:
-    """A prefix in a bucket, reached as the videos are."""
+    """A prefix in a bucket, reached with the client of the videos."""
 
     def __init__(self, store: VideoStore) -> None:
         self._store = store
@@ -28,13 +28,13 @@ class S3Destination:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """Remove what is left on this machine at the end."""
+        """Make a folder on this machine for files to upload, and delete it at the end."""
         with tempfile.TemporaryDirectory(prefix="seedance-", ignore_cleanup_errors=True) as folder:
             self._folder = Path(folder)
             yield
 
     def is_empty(self) -> bool:
-        """Return True where nothing lies there."""
+        """Return True if there are no objects."""
         return not self._store.listing("")
 
     def read(self, path: str) -> bytes | None:
@@ -47,11 +47,11 @@ class S3Destination:
         return None if known is None else known.metadata.get("sha256", "")
 
     def scratch(self, path: str) -> Path:
-        """Return where a file is written before it is uploaded."""
+        """Return the path at which a file is written before it is uploaded."""
         return self._folder / hashlib.sha256(path.encode()).hexdigest()
 
     def put(self, path: str, file: Path, sha256: str) -> None:
-        """Upload a written file over what lies there."""
+        """Upload a written file, and replace an earlier one."""
         self._store.put_file(
             self._key(path),
             file,
@@ -68,7 +68,7 @@ class S3Destination:
             raise ExportError(f"{self._store.uri(self._key(path))} is out of date and may not be deleted")
 
     def has_folder(self, path: str) -> bool:
-        """Return True where objects lie below a path."""
+        """Return True if there are objects below a path."""
         return bool(self._store.listing(path))
 
     def uri(self, path: str) -> str:
@@ -76,7 +76,7 @@ class S3Destination:
         return self._store.uri(self._key(path))
 
     def storage_options(self) -> dict[str, str]:
-        """Return endpoint, region and credentials, as Lance names them; the credentials are those of now."""
+        """Return endpoint, region and the current credentials, as Lance names them."""
         import boto3  # noqa: PLC0415  heavy
 
         meta = self._store.client.meta
@@ -103,7 +103,7 @@ def open_destination(place: str, videos: VideoStore) -> Destination:
         videos: The store of the videos, whose credentials reach the bucket.
 
     Raises:
-        ExportError: It lies among the videos, or is an address that cannot be meant.
+        ExportError: It is among the videos, or is a mistyped address.
         StoreError: The prefix cannot be used.
     """
     try:

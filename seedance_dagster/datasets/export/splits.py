@@ -21,7 +21,7 @@ _RULE = f"allowed are names with shares that add up to 1, such as {DEFAULT_SPLIT
 
 @dataclass(frozen=True)
 class Splits:
-    """Names of splits, each with its share of the prompts; together they are 1."""
+    """Names of splits, each with its share of the prompts; the shares add up to 1."""
 
     shares: tuple[tuple[str, Fraction], ...]
 

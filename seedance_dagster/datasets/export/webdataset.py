@@ -50,7 +50,7 @@ def webdataset(splits: Mapping[str, Sequence[Clip]], place: str, *, shard_bytes:
     first, files = next(iter(shards.items()))
     names = f"{first}-{{000000..{len(files) - 1:06}}}.tar" if len(files) > 1 else f"{first}-000000.tar"
     return Layout(
-        data=[shard for each in shards.values() for shard in each],
+        data=[shard for split_shards in shards.values() for shard in split_shards],
         last=[],
         loading=_LOADING.format(shards=f"{place}/{first}/{names}", place=place),
         data_files={split: f"{split}/*.tar" for split in splits},
@@ -58,7 +58,7 @@ def webdataset(splits: Mapping[str, Sequence[Clip]], place: str, *, shard_bytes:
 
 
 def key_of(partition: str) -> str:
-    """Return the key of a clip: what follows a dot would be read as a file's ending.
+    """Return the key of a clip, without dots: the text after a dot would be read as a file's suffix.
 
     Example:
         >>> key_of("cat-garden.t2")

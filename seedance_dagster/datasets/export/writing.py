@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from operator import itemgetter
 from typing import BinaryIO, cast
 
 from seedance_dagster.datasets.export.artifacts import Artifact
@@ -47,10 +48,10 @@ def in_threads(
     artifacts: Collection[Artifact],
     progress: Callable[[int, int], None],
 ) -> list[tuple[str, StoreError]]:
-    """Do something with files, a few at once; return those that S3 refused.
+    """Call a function with each file, in a few threads; return the files that S3 refused.
 
     Raises:
-        ExportError: One could not be written on this machine; those that were not begun are left.
+        ExportError: One could not be written on this machine; files that were not begun are left out.
     """
     failed: list[tuple[str, StoreError]] = []
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -65,7 +66,7 @@ def in_threads(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return sorted(failed, key=lambda each: each[0])
+    return sorted(failed, key=itemgetter(0))
 
 
 class _Hashing:

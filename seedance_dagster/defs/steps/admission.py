@@ -45,7 +45,7 @@ def admitted_sets(context: RunContext, ledger: Ledger, source: PromptSource) -> 
 
 @contextmanager
 def admitted_ledger(context: RunContext, ledger: Ledger) -> Iterator[None]:
-    """Let a run send what is queued in a ledger, for whatever sets; raise `BindingError` where it may not."""
+    """Let a run send a ledger's queued orders, of any set; raise `BindingError` where it may not."""
     check_ledger(context.instance, ledger, queued_sets(ledger))
     with progress_remembered(context.instance, ledger, context.log):
         yield
@@ -56,7 +56,7 @@ def admit_tick(
     ledger: Ledger,
     source: PromptSource,
 ) -> dict[str, str]:
-    """Let a tick work on the sets of a source; return those of another code location, with the reason.
+    """Let a tick work on the sets of a source; return the sets of another code location, with the reason.
 
     Raises:
         BindingError: Another ledger orders for a set of this source, or this one is behind.

@@ -28,7 +28,7 @@ _MAX_UNREPORTED = 1000  # orders of earlier runs that one run reports
 
 
 def advance_events(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[StepEvent]:
-    """Submit, follow and collect, report also what killed runs did not, and check the sets that changed."""
+    """Submit, follow and collect; also report what killed runs did not, and check the sets that changed."""
     reporter = Reporter(context.instance, services, log=context.log)
     waiting = WaitingRuns(context.instance)
     changed, ended = set[str](), set[str]()
@@ -39,7 +39,7 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
         in_background(run, idle=reporter.notes.write) as events,
         on_termination(context.log),
     ):
-        # Orders go out while what earlier runs did not report is reported.
+        # Orders are sent while this reports what earlier runs did not.
         with one_lease_of(services.ledger, [REPORT_LEASE], owner) as alone:
             unreported = services.ledger.reports.unreported(_MAX_UNREPORTED) if alone else []
             for order, link in unreported:
@@ -48,12 +48,12 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
                 elif order.state in ENDED:
                     ended.add(link.prompt_set)
                 partition = (link.prompt_set, link.partition)
-                now = [
-                    given
-                    for given in reporter.links(order)
-                    if (given.prompt_set, given.partition) == partition
+                links = [
+                    current
+                    for current in reporter.links(order)
+                    if (current.prompt_set, current.partition) == partition
                 ]
-                yield from reporter.again(order, now)
+                yield from reporter.again(order, links)
         for event in events:
             match event:
                 case Submitted():

@@ -26,7 +26,7 @@ from seedance_dagster.defs.steps.memory import (
 from seedance_dagster.ledger.errors import BindingError
 from seedance_dagster.ledger.ledger import Ledger
 
-_EVERY_S = 2.0  # what is written to the ledger after the last look is not known of, should it be lost
+_EVERY_S = 2.0  # should the ledger be lost, nobody knows what was written after the last look
 _MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
 _BY_HAND = "`seedance-dagster sync --use-this-ledger`"
 _RESTORE = "`seedance-dagster restore`, which brings it up to date from vendor, S3 and Dagster"
@@ -57,10 +57,10 @@ def check_ledger(instance: dg.DagsterInstance, ledger: Ledger, prompt_sets: Coll
 
 
 def check_known(instance: dg.DagsterInstance, ledger: Ledger) -> None:
-    """Check that a ledger is one that the instance knows, if it knows any, and no older copy of it.
+    """Check that the instance knows a ledger, if it knows any, and that it is not an older copy.
 
     Raises:
-        BindingError: It is not.
+        BindingError: It is unknown, or an older copy.
         LedgerError: The ledger cannot be read.
     """
     memory = Memory.of(instance)
@@ -78,7 +78,7 @@ def remember_progress(instance: dg.DagsterInstance, ledger: Ledger) -> None:
 
 
 def mark_caught_up(instance: dg.DagsterInstance, ledger: Ledger) -> None:
-    """Remember a ledger as it is, though it was behind: it has been restored; raise `LedgerError`."""
+    """Remember a restored ledger as it is now, although it was behind; raise `LedgerError`."""
     replace_ledger(instance, _as_it_is(ledger))
 
 
@@ -138,13 +138,13 @@ def _check_not_behind(memory: Memory, ledger: Ledger) -> None:
     )
 
 
-def _another_ledger(what: str, memory: Memory, ids: Collection[str], ledger: Ledger) -> str:
+def _another_ledger(sets: str, memory: Memory, ids: Collection[str], ledger: Ledger) -> str:
     theirs = " and ".join(
         _describe(memory.ledgers[ledger_id].label if ledger_id in memory.ledgers else "", ledger_id)
         for ledger_id in ids
     )
     return (
-        f"{what}: in this Dagster instance the ledger {theirs} orders for this. The ledger here is "
+        f"{sets}: in this Dagster instance the ledger {theirs} orders for this. The ledger here is "
         f"{_describe(ledger.label, ledger.identity.ledger_id)}, which does not know what the other ordered "
         "and paid for, so nothing was ordered or sent. Set SEEDANCE_LEDGER_URL to the other ledger. If that "
         f"is lost, run {_RESTORE}. To use this one as it is, and perhaps pay for everything again, run "
@@ -157,7 +157,7 @@ def _describe(label: str, ledger_id: str) -> str:
 
 
 def try_to_remember(instance: dg.DagsterInstance, ledger: Ledger, log: Logger) -> None:
-    """Remember how far a ledger has come; where that fails, an older copy may not be recognized later."""
+    """Try to remember how far a ledger has come; if that fails, an older copy may go unnoticed later."""
     try:
         remember_progress(instance, ledger)
     except Exception as error:  # noqa: BLE001  Dagster's storage may raise anything, and work goes on
@@ -168,7 +168,7 @@ def try_to_remember(instance: dg.DagsterInstance, ledger: Ledger, log: Logger) -
 def progress_remembered(instance: dg.DagsterInstance, ledger: Ledger, log: Logger) -> Iterator[None]:
     """Remember how far a ledger has come every two seconds while the block runs, and at its end.
 
-    It happens in a thread, so that no POST waits for it.
+    A thread does so, so that no POST waits for it.
     """
     done = Event()
 

@@ -1,4 +1,4 @@
-"""The videos of a set as checks see them: those that changed are looked at, the others are remembered."""
+"""The state of a set's videos for its checks: only those that changed are looked at again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.storage.s3 import StoreError, VideoStore
 from seedance_dagster.video_health import OBJECTS_INTACT, video_problems
 
-_LISTED_AT_ONCE = 12  # listing a set is cheaper where more than one of so many videos changed
+_LISTED_AT_ONCE = 12  # listing the whole set is cheaper where more than one in 12 videos changed
 _MAX_AGAIN = 50
 
 
@@ -21,8 +21,8 @@ class SetVideos:
 
     Attributes:
         count: How many there are.
-        problems: What is wrong with some, by partition and by the names of checks.
-        is_listed: False where the objects in S3 could not be listed.
+        problems: The problems of some, by partition and by the names of checks.
+        is_listed: False if the objects in S3 could not be listed.
         looked_at: How many videos were looked at just now.
     """
 
@@ -35,7 +35,7 @@ class SetVideos:
 def look_at_all(services: Services, name: str) -> SetVideos:
     """Look at all videos of a set and list all of its objects; raises `LedgerError`."""
     ledger = services.ledger.checked
-    changes, before = ledger.changes(name), ledger.keys(name)  # read first: what changes later is looked at
+    changes, before = ledger.changes(name), ledger.keys(name)  # first, so that no later change is lost
     current = {video.partition: video.order for video in services.ledger.videos.current(name)}
     sizes = _sizes_of_sets(services.store, {name, *(order.prompt_set for order in current.values())})
     checked = _judged(before | current.keys(), current, sizes)

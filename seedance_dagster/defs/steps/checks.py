@@ -35,9 +35,8 @@ def check_results(
     """Run some checks of one prompt set; raises `LedgerError`.
 
     Args:
-        services: The engine's surroundings.
         name: The set's name.
-        checks: By name.
+        checks: The checks by their names.
         budgets: The budgets that its orders count towards.
         look: Looks at its videos, or only at those that changed.
     """
@@ -80,8 +79,8 @@ def evaluations(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Check some sets within the run that stored their videos, or failed to.
 
-    As events of that run the evaluations belong to the materializations that it made. Only videos that
-    changed are looked at; of the others it is remembered what was wrong with them.
+    As events of that run, the evaluations belong to its materializations. Only videos that changed are looked
+    at; the problems of the others are remembered.
 
     Args:
         prompt_sets: Names of the sets.

@@ -25,10 +25,10 @@ def materialize_dataset(
     """Write the accepted videos of a set as tables, in a folder of their version.
 
     Yields:
-        The result; nothing where no video is accepted, which a run of the whole set must survive.
+        The result; nothing if no video is accepted, so that a run of the whole set does not fail.
 
     Raises:
-        ExportError: pyarrow is not installed, or something else lies there.
+        ExportError: pyarrow is not installed, or the folder holds something else.
         StoreError: The bucket cannot be written, or its prefix belongs to another ledger.
         LedgerError: The ledger cannot be read.
     """

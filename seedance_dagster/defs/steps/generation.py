@@ -1,4 +1,4 @@
-"""One run of a prompt set's step: check, order, wait, report, and name at the end what has no video."""
+"""One run of a prompt set's step: check, order, wait, report, and at the end name what has no video."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class GenerationRun:
     """The work of one step; `events()` does it.
 
     Attributes:
-        planned: What it was launched with.
-        unattended_points: What it may spend, in points, where an automation condition asked for it; None
+        planned: The assets and partitions that it was launched with.
+        unattended_points: The most that it may spend, in points, if an automation condition started it; None
             leaves that to the budgets.
-        awaited: True where the run selects assets that may be behind this step.
+        awaited: True if the run selects assets that may be downstream of this step.
         missing: The partitions that have no video.
         changed: True once a video was stored, or an order ended without one.
         stored: True once a video was stored.
@@ -86,7 +86,7 @@ class GenerationRun:
     waiting: dict[str, Order] = field(default_factory=dict)
 
     def events(self) -> Iterator[StepEvent]:
-        """Do what is selected, and yield Dagster's events as it happens.
+        """Make the selected assets, and yield Dagster's events as they happen.
 
         Raises:
             dg.Failure: Nothing was ordered, or some partitions have no video; the message names them.
@@ -121,13 +121,13 @@ class GenerationRun:
             on_termination(self.context.log),
             self._engine(placed) as engine_events,
         ):
-            # Orders go out while all that is known already is reported.
+            # Orders are sent while this reports what is known already.
             yield from self._prompts(wanted, estimates)
             yield from self._answered(placed)
             yield from self._watch(engine_events)
         without_order = self.missing.without_order
         yield from self._reporter.not_ordered({key: self.missing.reasons[key] for key in without_order})
-        # The assets behind this step in the same run wait for its outputs; the index is one of them.
+        # The assets downstream in the same run wait for this step's outputs; the index is one of them.
         awaited = self.awaited and self._selected(VIDEOS)
         if self._selected(VIDEOS) and not awaited:
             yield from self._index()
@@ -166,7 +166,7 @@ class GenerationRun:
         return placed
 
     def _removed(self, keys: list[str]) -> list[Placed]:
-        """Return what exists for prompts that left their file; nothing is ordered for them."""
+        """Return the existing orders of prompts that left their file; nothing is ordered for them."""
         removed = [key for key in keys if key not in self.prompt_set.partitions]
         name, ledger = self.prompt_set.name, self.services.ledger
         latest = ledger.queries.latest(name) if removed else {}
@@ -201,7 +201,7 @@ class GenerationRun:
         return in_background(work, head_start_s=_HEAD_START_S, idle=self._reporter.notes.write)
 
     def _answered(self, placed: list[Placed]) -> Iterator[AssetEvent]:
-        """Report the orders that partitions were given, but those that are about to be submitted."""
+        """Report the orders of partitions, except those that are about to be submitted."""
         for answer in placed:
             order, key = answer.order, answer.partition
             if answer.outcome is Outcome.SKIPPED:
@@ -221,7 +221,7 @@ class GenerationRun:
                     yield from self._reporter.event(event)
                 case Stored():
                     for link in (links := self._reporter.links(event.order)):
-                        # A video whose watermark is being removed is not what was asked for.
+                        # A video whose watermark is still to be removed does not count.
                         if self._awaits(link.partition, event.order):
                             self.missing.stored(link.partition)
                     self.stored = self.changed = True
@@ -245,12 +245,12 @@ class GenerationRun:
         reason, reasons = no_video_reason(order), self.missing.reasons
         for link in links:
             known = reasons.get(link.partition, _UNFINISHED) != _UNFINISHED
-            # The end of what renders a video says more than that of what waited for it.
+            # The end of a video's order says more than that of the removal that waited for it.
             if reason and link.partition in self.waiting and not (known and order.error_class == WITHDRAWN):
                 reasons[link.partition] = reason
 
     def _index(self) -> Iterator[AssetEvent]:
-        """Bring the index up to date: Dagster skips its own step behind this one, which yields no outputs."""
+        """Bring the index up to date: Dagster skips the index's step, since this one yields no outputs."""
         name = self.prompt_set.name
         selected = asset_key(name, INDEX) in (self.context.run.asset_selection or ())
         changed = [name] if selected or self.stored else []

@@ -1,4 +1,4 @@
-"""The needs of a video that is ordered in code: a valid limit, and the right ledger."""
+"""The preconditions of a video that is ordered in code: a valid limit, and the right ledger."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def wanted_in_code(
     take: int,
     max_cost_usd: float | None,
 ) -> InCode:
-    """Return what is wanted; raise `dg.Failure` for an amount that is not allowed."""
+    """Return the video to order; raise `dg.Failure` for an amount that is not allowed."""
     try:
         points = limit_points(max_cost_usd, "max_cost_usd")
     except ValueError as error:
@@ -35,7 +35,7 @@ def wanted_in_code(
 
 @contextmanager
 def admitted_in_code(instance: dg.DagsterInstance, services: Services, prompt_set: str) -> Iterator[None]:
-    """Let what is ordered in code use a ledger, and remember its progress while the block runs.
+    """Let orders in code use a ledger, and remember its progress while the block runs.
 
     Raises:
         BindingError: Another ledger orders for this Dagster instance.

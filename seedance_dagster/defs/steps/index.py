@@ -37,7 +37,7 @@ def refreshed_indexes(
 
     Args:
         prompt_sets: Names of further sets to look at.
-        changed: Those to report in any case, so that the event points to the videos that this run reported.
+        changed: Sets to report in any case, so that the event points to the videos that this run reported.
     """
     for name in sorted({*prompt_sets, *changed}):
         owner = f"run {context.run.run_id}"

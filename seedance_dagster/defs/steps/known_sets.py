@@ -1,4 +1,4 @@
-"""Prompt sets that are not as the code location knows them: new ones, and ones whose file is gone."""
+"""Prompt sets that the code location does not know yet, and those whose file is gone."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def gone_sets(
 ) -> list[GoneSet]:
     """Return the sets whose file is gone, while that matters to assets or queued orders.
 
-    A file may be gone since a mount is away, so nothing is withdrawn for this reason alone.
+    A missing mount makes files look gone, so nothing is withdrawn for this reason alone.
     """
     queued = {
         name: count for name, count in ledger.workload.queued_by_set().items() if name not in loaded.names
@@ -62,13 +62,13 @@ def gone_sets(
 def sets_without_file(
     instance: dg.DagsterInstance, source: PromptSource, loaded: LoadedPromptSets
 ) -> list[str]:
-    """Return the sets that this instance read from here and that are in no file any more."""
+    """Return the sets that this instance read from this source and that are in no file any more."""
     if _hides_sets(loaded):
         return []
     return sorted(
         name
         for name, known in Memory.of(instance).sources.items()
-        if name not in loaded.names and any(source.is_own(name, each.place) for each in known)
+        if name not in loaded.names and any(source.is_own(name, origin.place) for origin in known)
     )
 
 
@@ -88,11 +88,11 @@ def gone_declared(loaded: LoadedPromptSets, declared: Collection[str]) -> set[st
 
 
 def _hides_sets(loaded: LoadedPromptSets) -> bool:
-    """Return True where something cannot be read that may have sets of names that nobody knows."""
+    """Return True if a file that cannot be read may hold sets whose names are unknown."""
     return any(
         file.videos is None
         and not file.prompt_set
-        and any(each.severity == "error" for each in file.problems)
+        and any(problem.severity == "error" for problem in file.problems)
         for file in loaded.files
     )
 

@@ -1,4 +1,4 @@
-"""The memory of a Dagster instance of ledgers and prompt sets, as keys of a partitions definition.
+"""A Dagster instance's memory of ledgers and prompt sets, as keys of a partitions definition.
 
 Such keys are public, shared by all machines of the instance, and kept by every storage that Dagster has:
 
@@ -39,7 +39,7 @@ class KnownLedger:
 
     @property
     def key(self) -> str:
-        """The key under which an instance remembers this."""
+        """The key by which an instance remembers this."""
         entry, digest = (self.position.entry_id, self.position.digest) if self.position else (0, "")
         return _key("ledger", self.ledger_id, str(entry), digest, self.label)
 
@@ -60,7 +60,7 @@ class SetSource:
         return f"{self.place} (code location {self.code_location})" if self.code_location else self.place
 
     def is_same(self, other: SetSource) -> bool:
-        """Return True for one code location, wherever its files lie; for one place where that is unknown."""
+        """Return True if the code locations are the same, or, where one is unknown, the places."""
         if self.code_location and other.code_location:
             return self.code_location == other.code_location
         return self.place == other.place
@@ -71,9 +71,9 @@ class Memory:
     """All that an instance remembers.
 
     Attributes:
-        ledgers: Ledgers by id, each as far as it is known to have come.
-        ledger_ids: The ledgers that order for each set; more than one only if two came first at once.
-        sources: The sources of each set, also one unless two came first at once.
+        ledgers: Ledgers by id, each with the furthest position known.
+        ledger_ids: The ledgers that order for each set; more than one only if two were first at once.
+        sources: The sources of each set; more than one only if two were first at once.
     """
 
     ledgers: dict[str, KnownLedger] = field(default_factory=dict)
@@ -102,12 +102,12 @@ class Memory:
 
 
 def set_key(prompt_set: str, ledger_id: str) -> str:
-    """Return the key by which a ledger orders for a set."""
+    """Return the key that says which ledger orders for a set."""
     return _key("set", prompt_set, ledger_id)
 
 
 def source_key(prompt_set: str, source: SetSource) -> str:
-    """Return the key by which a set is read from a source."""
+    """Return the key that says where a set is read."""
     return _key("source", prompt_set, source.code_location, source.place)
 
 
@@ -126,7 +126,7 @@ def delete_keys(instance: dg.DagsterInstance, keys: Iterable[str]) -> None:
 
 
 def remember_ledger(instance: dg.DagsterInstance, known: KnownLedger) -> None:
-    """Remember how far a ledger has come, in the place of what was remembered of less."""
+    """Remember how far a ledger has come, and forget its earlier positions."""
     keys = _ledger_keys(instance, known.ledger_id)
     if known.key in keys:
         del keys[known.key]
@@ -136,14 +136,14 @@ def remember_ledger(instance: dg.DagsterInstance, known: KnownLedger) -> None:
 
 
 def replace_ledger(instance: dg.DagsterInstance, known: KnownLedger) -> None:
-    """Remember a ledger as it is now, even where it is behind what was remembered."""
+    """Remember a ledger as it is now, even if it is behind the remembered position."""
     keys = _ledger_keys(instance, known.ledger_id)
     add_keys(instance, [known.key])
     delete_keys(instance, keys.keys() - {known.key})
 
 
 def _ledger_keys(instance: dg.DagsterInstance, ledger_id: str) -> dict[str, int]:
-    """Return the keys that tell how far a ledger has come, each with its entry."""
+    """Return the keys that say how far a ledger has come, each with its entry."""
     start = f"{_key('ledger', ledger_id)}:"
     keys = [key for key in instance.get_dynamic_partitions(MEMORY) if key.startswith(start)]
     return {key: int(key.removeprefix(start).partition(":")[0]) for key in keys}

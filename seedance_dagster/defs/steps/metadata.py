@@ -172,13 +172,13 @@ def _task_summary(order: Order) -> str:
 
 
 def _made_for(order: Order, link: Link) -> dict[str, Any]:
-    """Return where an order was made, if that is another partition."""
+    """Return the partition that an order was made for, if it is another one."""
     made_for = f"{order.prompt_set}/{order.partition}"
     return {} if made_for == f"{link.prompt_set}/{link.partition}" else {"seedance/made_for": made_for}
 
 
 def _references(order: Order) -> dg.JsonMetadataValue | None:
-    """Return where each reference came from, with the hash of its content and when it was uploaded."""
+    """Return the address of each reference, with the hash of its content and when it was uploaded."""
     shown = []
     for reference in references_of(order):
         facts = {} if reference.facts is None else reference.facts.model_dump()
@@ -198,7 +198,7 @@ def _seconds(order: Order, start: str, end: str) -> float | None:
 
 
 def _audio(order: Order) -> str | None:
-    """Return what is to be heard, such as "aac, 2 channels, silent"."""
+    """Return a description of the sound, such as "aac, 2 channels, silent"."""
     if order.audio_channels is None:
         return None
     if order.audio_channels == 0:

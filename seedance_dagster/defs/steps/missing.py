@@ -1,4 +1,4 @@
-"""The partitions of a run that have no video: what its failure and its warning say of them."""
+"""The partitions of a run that have no video, and the failure and the warning that name them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class MissingVideos:
     """The partitions of a run that have no video.
 
     Attributes:
-        reasons: Why, by partition.
-        without_order: Those of them that no order stands for.
+        reasons: The reasons, by partition.
+        without_order: Those that have no order.
         rejected_before: Those that moderation rejected before this run, unchanged since.
         declined: Finals that are not ordered, since their drafts are not accepted.
     """
@@ -35,7 +35,7 @@ class MissingVideos:
     declined: set[str] = field(default_factory=set)
 
     def add(self, reasons: Mapping[str, str], advice: str = "") -> None:
-        """Add partitions that no order stands for, and that share what a person can do."""
+        """Add partitions that have no order, with one piece of advice for all of them."""
         self.reasons |= {key: NoVideoReason(reason, advice) for key, reason in reasons.items()}
         self.without_order.update(reasons)
 
@@ -68,12 +68,12 @@ class MissingVideos:
         self.rejected_before.discard(partition)
 
     def failure(self, count: int, lack: tuple[str, str], *, strict: bool) -> dg.Failure | None:
-        """Return the failure that names what needs a person; None where nothing does.
+        """Return the failure that names the partitions that need a person; None if there are none.
 
         Args:
             count: The number of partitions that the run was asked for.
             lack: What they lack, for one and for several: "has no video" and "have no video".
-            strict: What was rejected before, or declined, counts as well.
+            strict: Count prompts that were rejected before and declined finals as well.
         """
         known = set() if strict else self.rejected_before | self.declined
         new = {key: why for key, why in self.reasons.items() if key not in known}
@@ -92,7 +92,7 @@ class MissingVideos:
         )
 
     def warning(self) -> str | None:
-        """Return the sentences on what was rejected before, or declined; None where nothing was."""
+        """Return the sentences on prompts rejected before and declined finals; None if there are none."""
         sentences = []
         if self.rejected_before:
             was = counted(len(self.rejected_before), "prompt was", "prompts were")

@@ -29,7 +29,7 @@ from seedance_dagster.prompts.models import PromptSet
 def skip_reason(
     services: Services, source: PromptSource, max_points: int | None, refused: Mapping[str, str]
 ) -> str | None:
-    """Return why nothing can be ordered now; None when something can.
+    """Return the reason why nothing can be ordered now; None if something can.
 
     `refused` are sets of another code location, each with the reason.
     """
@@ -88,7 +88,7 @@ def order_pending_events(
             ordered.append(_place(context, config, services, prompt_set, request))
         except OrderingError as error:
             failed.append(f"{prompt_set.name}: {error}")
-    # Of all sets, so that no order waits for events.
+    # Only now, so that no order waits for events.
     for pending, placed in ordered:
         yield from _report(Reporter(context.instance, services, pending.prompt_set.name), pending, placed)
     if failed:

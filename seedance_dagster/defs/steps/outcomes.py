@@ -1,6 +1,6 @@
-"""Observations that say what became of an order, on the partitions that it was given to.
+"""Observations of the end of an order, on each partition that the order belongs to.
 
-They have no data version: Dagster would take another one for a change of the asset.
+They have no data version: Dagster would take a different one for a change of the asset.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_LOG = 2000  # characters of the vendor's log: an event should not grow with
 
 
 def stored_observation(order: Order, link: Link) -> dg.AssetObservation:
-    """Return what `tasks` shows of a stored order: its materialization was made when it was submitted."""
+    """Return the observation of a stored order for `tasks`, which was materialized at its submission."""
     return dg.AssetObservation(
         asset_key=asset_key(link.prompt_set, TASKS),
         partition=link.partition,
@@ -32,7 +32,7 @@ def stored_observation(order: Order, link: Link) -> dg.AssetObservation:
 
 
 def ended_observations(order: Order, link: Link) -> list[dg.AssetObservation]:
-    """Return what `tasks` and `videos` show of an order that ended without a video."""
+    """Return the observations of an order that ended without a video, for `tasks` and `videos`."""
     why = no_video_reason(order)
     assert why is not None
     state = WITHDRAWN if order.error_class == WITHDRAWN else order.state.value
@@ -44,7 +44,7 @@ def ended_observations(order: Order, link: Link) -> list[dg.AssetObservation]:
 def not_ordered_observations(
     prompt_set: str, partition: str, why: NoVideoReason
 ) -> list[dg.AssetObservation]:
-    """Return what `tasks` and `videos` show of a partition that a run left without an order."""
+    """Return the observations of a partition without an order, for `tasks` and `videos`."""
     return _observations(prompt_set, partition, NOT_ORDERED, why, {})
 
 
@@ -66,7 +66,7 @@ def _observations(
 
 
 def _facts(order: Order) -> dict[str, Any]:
-    """Return what is known of an ended order; left out is what is not."""
+    """Return the known facts of an ended order; unknown ones are left out."""
     charged = order.points_charged if order.task_id else 0  # without a task nothing was taken
     facts: dict[str, Any] = {
         "seedance/charged_usd": None if charged is None else float(points_to_usd(charged)),

@@ -26,26 +26,24 @@ def outputs(
     """Yield the step's outputs, and report its partitions again.
 
     With each output Dagster writes a materialization without metadata for each partition of the run, which
-    must not be the last word. Should the process be killed in between, the next run of `seedance_advance`
+    must not be the newest one. If the process is killed in between, the next run of `seedance_advance`
     reports what this one did not.
 
     Args:
-        context: Of the step.
-        services: The engine's surroundings.
         prompt_set: The set's name.
         keys: The partitions of the run, all of which have a video.
         wanted: The prompts of those that are in the set's file.
     """
     current = {video.partition: video.order for video in services.ledger.videos.current(prompt_set)}
-    given = [Link(prompt_set, key, current[key].order_id) for key in keys if key in current]
-    services.ledger.reports.forget(given)
+    shown = [Link(prompt_set, key, current[key].order_id) for key in keys if key in current]
+    services.ledger.reports.forget(shown)
     for asset in sorted(context.selected_asset_keys):
         yield dg.MaterializeResult(asset_key=asset)
     # A new reporter: one that reported before remembers where the events were.
     reporter = Reporter(context.instance, services, prompt_set)
     if asset_key(prompt_set, PROMPTS) in context.selected_asset_keys:
         yield from reporter.prompts(prompt_set, wanted)
-    for key, order in ((link.partition, current[link.partition]) for link in given):
+    for key, order in ((link.partition, current[link.partition]) for link in shown):
         links = (link for link in reporter.links(order) if link.partition == key)
-        # All of it, whatever another worker has reported since.
+        # Again in full, even if another worker has reported some of it since.
         yield from reporter.again(order, [replace(link, reported=None) for link in links])

@@ -30,7 +30,7 @@ class SyncReport:
     """Numbers of partitions that a sync changed, by prompt set.
 
     Attributes:
-        removed: Those whose prompt is gone for a day and was never ordered.
+        removed: Those whose prompt has been gone for a day and was never ordered.
         kept: Those whose prompt is gone and was ordered, so that its video and its cost stay visible.
         unknown: The keys of those that never had a prompt: they were added in Dagster, and are removed.
         edited: Those whose `prompts` was reported again because the prompt changed.
@@ -78,8 +78,8 @@ def sync_all(
     Args:
         ledger: Knows what was ordered, and what was reported to Dagster.
         sets: The prompt sets as they are now.
-        catalog: The prices of what is reported.
-        limit: The most to remove and report, since each is a write by Dagster; None for all.
+        catalog: The prices of the prompts that are reported.
+        limit: The most partitions to remove and report, since each is a write by Dagster; None for all.
     """
     report = SyncReport()
     read_partitions(ledger, sets, actor="sync")
@@ -106,7 +106,7 @@ def sync_all(
 
 
 def read_partitions(ledger: Ledger, sets: Sequence[PromptSet], *, actor: str) -> None:
-    """Note in the ledger what sets ask for, as just read; withdraw orders that they no longer want."""
+    """Note in the ledger what sets ask for, as just read; withdraw the orders that none asks for any more."""
     digests = ledger.partitions.digests()
     for prompt_set in sets:
         if digests.get(prompt_set.name) != prompt_set.digest:
@@ -132,7 +132,7 @@ def _remove(
         # What was ordered keeps its partition, so that its video and its cost stay visible.
         ordered = ledger.partitions.given_orders(prompt_set.name, gone)
         gone -= ordered
-        # Added again they would stand behind the others, in other ranges than before. A final goes at once:
+        # If they were added again they would come last, in other ranges than before. A final goes at once:
         # a person took its draft's verdict back.
         gone -= ledger.partitions.removed_lately(prompt_set.name, _KEPT) - prompt_set.all_partitions.keys()
     removable = sorted(gone)[:limit]

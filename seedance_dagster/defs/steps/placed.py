@@ -20,13 +20,13 @@ _OUTCOMES = {
 
 
 def log_placed(log: dg.DagsterLogManager, placed: Iterable[Placed], *, regenerate: bool) -> None:
-    """Log what became of a run's prompts; `regenerate` is what its config asks for."""
+    """Log what became of a run's prompts; `regenerate` is that of its config."""
     counts = Counter(answer.outcome for answer in placed)
     summary = ", ".join(f"{counts[outcome]} {text}" for outcome, text in _OUTCOMES.items() if counts[outcome])
     log.info(f"{counted(counts.total(), 'prompt')}: {summary or 'nothing to do'}")
     if regenerate and counts[Outcome.REUSED]:
         videos = counted(counts[Outcome.REUSED], "video that was", "videos that were")
         log.warning(
-            f"regenerate: {videos} stored after this run, its backfill, or the run that it re-executes was "
-            "created: not made again. To pay for another one, launch a new run"
+            f"regenerate: not made again: {videos} stored after this run, its backfill, or the run that it "
+            "re-executes was created. To pay for another one, launch a new run"
         )

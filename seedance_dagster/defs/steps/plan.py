@@ -72,7 +72,7 @@ def plan_output(
     loaded = source.load(services.store)
     for problem in loaded.problems:
         context.log.warning(str(problem))
-    selected = [known_set(services.ledger, each) for each in _selected_sets(config, loaded)]
+    selected = [known_set(services.ledger, prompt_set) for prompt_set in _selected_sets(config, loaded)]
     chosen = _selected_partitions(config, selected)
     request = OrderRequest(
         idempotency_key="",
@@ -81,12 +81,12 @@ def plan_output(
         resubmit_rejected=config.resubmit_rejected,
     )
     plans = []
-    for each in selected:
-        asked = request
+    for prompt_set in selected:
+        name, set_request = prompt_set.name, request
         if config.regenerate_discarded:
             most = GenerationConfig().max_attempts
-            asked, _ = with_discarded(services, request, each.name, chosen[each.name], max_attempts=most)
-        plans.append(plan_set(services, each, asked, only=chosen[each.name]))
+            set_request, _ = with_discarded(services, request, name, chosen[name], max_attempts=most)
+        plans.append(plan_set(services, prompt_set, set_request, only=chosen[name]))
     for plan in plans:
         context.log.info(f"{plan.prompt_set}: {plan.counts}; {plan.budgets}")
     return dg.Output(None, metadata=_metadata(services, plans, loaded.problems))
@@ -97,7 +97,7 @@ def _selected_sets(config: PlanConfig, loaded: LoadedPromptSets) -> list[PromptS
         return list(loaded.sets)
     if config.set in loaded.unusable:
         raise PromptSetError(loaded.unusable[config.set])
-    selected = [each for each in loaded.sets if each.name == config.set]
+    selected = [prompt_set for prompt_set in loaded.sets if prompt_set.name == config.set]
     if not selected:
         known = ", ".join(loaded.names) or "none, since there are no prompt sets"
         raise dg.Failure(
@@ -107,7 +107,7 @@ def _selected_sets(config: PlanConfig, loaded: LoadedPromptSets) -> list[PromptS
 
 
 def _selected_partitions(config: PlanConfig, selected: Sequence[PromptSet]) -> dict[str, set[str]]:
-    """Return the partitions of each set that some key or pattern of the config names."""
+    """Return the partitions of each set that a key or pattern of the config names."""
     wanted = config.partitions or ["*"]
     chosen: dict[str, set[str]] = {}
     matched = set[str]()
@@ -119,7 +119,7 @@ def _selected_partitions(config: PlanConfig, selected: Sequence[PromptSet]) -> d
         chosen[prompt_set.name] = set[str]().union(*by_pattern.values())
     unmatched = [pattern for pattern in config.partitions if pattern not in matched]
     if unmatched:
-        sets = ", ".join(each.name for each in selected) or "any set"
+        sets = ", ".join(prompt_set.name for prompt_set in selected) or "any set"
         raise dg.Failure(
             f"partitions: no prompt of {sets} is named {', '.join(map(repr, unmatched))}; allowed are "
             "partitions and patterns like 'cat-*'",

@@ -41,7 +41,7 @@ class TickCursor(BaseModel):
 
     @classmethod
     def read(cls, cursor: str | None) -> TickCursor:
-        """Return the cursor that a tick left behind; an empty one where there is none that can be read."""
+        """Return the cursor of the last tick; an empty one if there is none that can be read."""
         try:
             return cls.model_validate_json(cursor or "{}")
         except ValidationError:
@@ -77,7 +77,7 @@ def observe_changed_files(
 
 
 def check_result(loaded: LoadedPromptSets, declared: Collection[str]) -> dg.AssetCheckResult:
-    """Return the result of the check: red while a file, or a prompt of one, cannot be used or is gone."""
+    """Return the check's result: failed while a file or a prompt in it cannot be used, or a file is gone."""
     gone = sorted(gone_declared(loaded, declared))
     reasons = [*map(str, loaded.errors), *(str(GoneSet(name, 0, declared=True)) for name in gone)]
     files = len([file for file in loaded.files if file.prompt_set])
@@ -141,6 +141,6 @@ def _table(rows: Collection[Mapping[str, Any]], schema: dg.TableSchema) -> dg.Ta
 
 
 def _digest(loaded: LoadedPromptSets, declared: Collection[str]) -> str:
-    """Return what changes whenever a file, one of its problems, or its state does."""
+    """Return a hash that changes whenever a file, its problems or its state change."""
     files = [(file, _state(file, declared)) for file in loaded.files]
     return hashlib.sha256(repr((files, sorted(declared))).encode(errors="replace")).hexdigest()

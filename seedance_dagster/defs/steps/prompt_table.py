@@ -32,10 +32,10 @@ def read_prompt_table(  # noqa: PLR0917  the arguments of the step
     table: PromptsFromAsset,
     value: Any,
 ) -> dg.MaterializeResult[Any]:
-    """Write what an asset made as the prompts of a set, and check them; the last ones stay if that fails.
+    """Write the prompts that an asset made for a set, and check them; if that fails, the last ones stay.
 
     Raises:
-        PromptSetError: It is no table of prompts.
+        PromptSetError: The asset did not make a table of prompts.
         StoreError: S3 refused.
     """
     columns = Columns(fields=table.columns, tags=table.tags)
@@ -74,10 +74,10 @@ def read_prompt_table(  # noqa: PLR0917  the arguments of the step
 def table_requests(
     instance: dg.DagsterInstance, names: Names, job_name: str, source: PromptSource
 ) -> Iterator[dg.RunRequest]:
-    """Yield a run for each asset that made prompts since they were read; each of its events once."""
+    """Yield a run for each asset that made prompts since they were last read, once for each of its events."""
     for name, table in source.tables.items():
         key = asset_key(name, PROMPT_TABLE)
-        made, read = (_newest(instance, each) for each in (table.asset_key, key))
+        made, read = _newest(instance, table.asset_key), _newest(instance, key)
         if made > read:
             run_key = f"{names(job_name)} {name} {made}"
             yield dg.RunRequest(run_key=run_key, job_name=names(job_name), asset_selection=[key])
@@ -94,7 +94,7 @@ def _rows_at_path(context: dg.AssetExecutionContext, table: PromptsFromAsset, co
     records = context.instance.fetch_materializations(table.asset_key, limit=1).records
     event = records[0].asset_materialization if records else None
     if event is None:
-        raise UnreadableError("was not materialized yet")
+        raise UnreadableError("has not been materialized yet")
     if field not in event.metadata:
         known = ", ".join(event.metadata) or "none"
         raise UnreadableError(

@@ -22,7 +22,7 @@ _TOGETHER = 50  # partitions whose events are looked up in one query
 
 
 class UpstreamEvents:
-    """Events that a step reports, and points to from what it makes of them.
+    """The events that a step reports and that its later events point to.
 
     They are looked up many at a time: a query takes milliseconds.
     """
@@ -37,7 +37,7 @@ class UpstreamEvents:
         self._reported[asset][partition] = None
 
     def input_tags(self, upstream: dg.AssetKey, partition: str, data_version: str) -> dict[str, str]:
-        """Return what `input_tags` returns."""
+        """Return the tags of `input_tags`, from events that are looked up together."""
         wanted = (upstream, partition, data_version)
         if wanted not in self._pointers:
             self._look_up(upstream, partition)
@@ -67,9 +67,9 @@ def input_tags(
         data_version: The version that was used, which need not be the newest.
     """
     records = _recent(instance, upstream, [partition], _RECENT)
-    found = (str(record.storage_id) for record in records if _version(record) == data_version)
+    matches = (str(record.storage_id) for record in records if _version(record) == data_version)
     # Point just before the oldest one searched: everything since is another version.
-    pointer = next(found, str(records[-1].storage_id - 1) if records else _NO_EVENT)
+    pointer = next(matches, str(records[-1].storage_id - 1) if records else _NO_EVENT)
     return _tags(upstream, data_version, pointer)
 
 

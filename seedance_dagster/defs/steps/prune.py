@@ -1,4 +1,4 @@
-"""Removal of what prompts without a file left behind: partitions and queued orders, never videos."""
+"""Removal of the partitions and queued orders of prompts that left their file, never of videos."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Pruned:
 def leftovers(
     instance: dg.DagsterInstance, sets: Sequence[PromptSet], gone: Collection[str]
 ) -> dict[str, set[str]]:
-    """Return the partitions whose prompts are in no file any more, by set, also of sets that are gone.
+    """Return the partitions whose prompts are in no file any more, by set, including sets that are gone.
 
     A prompt whose row has an error is still in its file, and so is that of a final.
     """
-    found: dict[str, set[str]] = {name: _partitions(instance, name) for name in gone}
+    keys_by_set: dict[str, set[str]] = {name: _partitions(instance, name) for name in gone}
     for prompt_set in sets:
         keys = _partitions(instance, prompt_set.name) - set(prompt_set.partitions)
         keys = {key for key in keys if not prompt_set.has_prompt(key)}
         if keys:
-            found[prompt_set.name] = keys
-    return found
+            keys_by_set[prompt_set.name] = keys
+    return keys_by_set
 
 
 def prune(
@@ -53,10 +53,8 @@ def prune(
     """Withdraw the queued orders that no prompt asks for, and remove partitions; raise `LedgerError`.
 
     Args:
-        instance: Has the partitions.
-        ledger: Has the orders.
         left: The partitions to remove, by set; see `leftovers`.
-        gone: Those of the sets that have no file any more.
+        gone: The sets that have no file any more.
     """
     pruned = Pruned()
     for name, keys in left.items():

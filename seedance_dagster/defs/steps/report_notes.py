@@ -1,4 +1,4 @@
-"""Notes in the ledger of what was reported to Dagster, written for some events together."""
+"""Notes in the ledger of the events that were reported to Dagster, several in one write."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class ReportNotes:
             self.write()
 
     def write(self) -> None:
-        """Write what waits; where the ledger is not available, it waits on."""
+        """Write the waiting notes; while the ledger is unavailable they keep waiting."""
         if self._unwritten:
             with suppress(LedgerUnavailableError):
                 self._reports.mark_reported(self._unwritten)
                 self._unwritten = {}
 
     def up_to_date(self, link: LinkToReport) -> LinkToReport:
-        """Return a link as it is with the notes that wait."""
+        """Return a link with its waiting note, if there is one."""
         event = self._unwritten.get(_key(link))
         return link if event is None else replace(link, reported=event)
 

@@ -98,7 +98,7 @@ class Reporter:
         partitions: Iterable[PromptPartition],
         estimates: Mapping[str, Estimate] = _NO_ESTIMATES,
     ) -> Iterator[AssetEvent]:
-        """Report requests that Dagster does not know as they are now, so that videos can point to them."""
+        """Report requests whose current version Dagster does not know, so that videos can point to them."""
         asset = asset_key(prompt_set, PROMPTS)
         yield from self.prompts(
             prompt_set,
@@ -111,16 +111,16 @@ class Reporter:
         )
 
     def links(self, order: Order) -> list[LinkToReport]:
-        """Return the partitions that an order was given to, as far as this step reports them."""
+        """Return those of an order's partitions that this step reports."""
         links = self.services.ledger.reports.links(order.order_id)
         return [self.notes.up_to_date(link) for link in links if self.prompt_set in (None, link.prompt_set)]
 
     def task(self, order: Order, partition: str) -> Iterator[AssetEvent]:
         """Materialize the task of an order as it is now, for a partition of this step's set.
 
-        A run has to: Dagster takes a partition that a run leaves unmaterialized for a failed one.
+        A run must do so: Dagster shows a partition that a run leaves unmaterialized as failed.
 
-        Another worker may report it at the same time: its newer state must not be followed by an older one.
+        Another worker may report it at the same time: no older state may follow its newer one.
         """
         assert self.prompt_set is not None
         link = Link(self.prompt_set, partition, order.order_id)
@@ -135,10 +135,10 @@ class Reporter:
     def planned_tasks(
         self, order: Order, links: Iterable[LinkToReport], planned: Collection[str]
     ) -> Iterator[AssetEvent]:
-        """Materialize the task of an order where another run reported it, for the planned ones of some links.
+        """Materialize the task of an order that another run reported, for those links that are planned.
 
-        A run has to materialize all that it planned, whoever submitted the order, before what was made of it.
-        Where another order stands for a partition, its task is the one to show.
+        A run must materialize all that it planned, whoever submitted the order, and a task before its video.
+        A partition that another order stands for shows the task of that order.
         """
         for link in links:
             lacks_task = link.partition in planned and link.partition not in self._materialized_tasks
@@ -198,13 +198,13 @@ class Reporter:
         self.notes.add(link, Reported.OBSERVED if link.superseded else Reported.STORED)
 
     def _prompt_of(self, order: Order, link: Link) -> AssetEvent:
-        """Return the request of an order that no run came to report: what is made from it points to it."""
+        """Return the event of a request that no run has reported: the events of its video point to it."""
         request = GenerationRequest.model_validate(order.request, strict=False)
         points = order.estimated_points + (order.source or {}).get("estimated_points", 0)
         return prompt_materialization(link.prompt_set, link.partition, request, order.fingerprint, points)
 
     def again(self, order: Order, links: Iterable[LinkToReport] | None = None) -> Iterator[AssetEvent]:
-        """Report what a killed run did not, or what a partition was just given."""
+        """Report an order that a killed run did not report, or that a partition was just given."""
         if order.state is State.STORED:
             yield from self.event(stored_event(self.services.store, order), links)
         elif order.state in ENDED:
@@ -215,9 +215,9 @@ class Reporter:
     def ended(self, order: Order, links: Iterable[LinkToReport] | None = None) -> Iterator[AssetEvent]:
         """Report an order that ended without a video: why, what was charged and what to do.
 
-        Its task is materialized where its submission was not reported. Where it was to remove a watermark,
-        the video with the watermark is reported as well: it is paid for too. One that is not stored yet is
-        reported when it is.
+        Its task is materialized if its submission was not reported. If the order was to remove a watermark,
+        the video with the watermark is reported as well: it is paid for too. If that video is not stored yet,
+        it is reported when it is.
 
         Args:
             order: The order.
@@ -230,14 +230,16 @@ class Reporter:
         for link in links:
             yield from self._end(order, link, source)
         if source is not None and source.state is State.STORED:
-            given = {(link.prompt_set, link.partition) for link in links}
-            of_source = [link for link in self.links(source) if (link.prompt_set, link.partition) in given]
-            yield from self.again(source, of_source)
+            partitions = {(link.prompt_set, link.partition) for link in links}
+            source_links = self.links(source)
+            yield from self.again(
+                source, [link for link in source_links if (link.prompt_set, link.partition) in partitions]
+            )
 
     def _end(self, order: Order, link: LinkToReport, source: Order | None) -> Iterator[AssetEvent]:
         if order.task_id is not None and link.reported in _TASK_UNREPORTED:
             yield from self.event(Submitted(order), [link])
-        # The end of what renders a video says more than that of what waited for it.
+        # The end of a video's order says more than that of the removal that waited for it.
         waited = order.error_class == WITHDRAWN and source is not None and source.state in ENDED
         if not (waited or link.superseded):
             yield from ended_observations(order, link)

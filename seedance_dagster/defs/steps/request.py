@@ -45,7 +45,7 @@ def first_request(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str
     if backfill is not None:
         of_backfill = dg.RunsFilter(tags={_BACKFILL_TAG: backfill})
         records += instance.get_run_records(of_backfill, limit=1, ascending=True)
-    # Of a request whose first run was deleted nothing is known, so it pays for nothing again.
+    # If the first run was deleted, nothing is known of the request, so nothing is paid for again.
     created = min((_utc(record.create_timestamp) for record in records), default=_UNKNOWN)
     return backfill or run.root_run_id or run.run_id, created
 
@@ -56,10 +56,10 @@ def order_request(
     """Return the config of a run as the engine takes it.
 
     Args:
-        instance: Knows the runs before it.
+        instance: Has the run's first run, too.
         run: The run.
         config: Its config.
-        limit: Another limit of what it may spend, in points.
+        limit: A further limit of its cost, in points.
 
     Raises:
         dg.Failure: The config has an amount or a number that is not allowed.
@@ -78,7 +78,7 @@ def order_request(
         created_at=created_at,
         job_name=run.job_name,
         run_tags=user_tags(run.tags),
-        max_points=min((each for each in (points, limit) if each is not None), default=None),
+        max_points=min((most for most in (points, limit) if most is not None), default=None),
         regenerate=config.regenerate,
         resubmit_rejected=config.resubmit_rejected,
     )
@@ -138,7 +138,7 @@ class PlannedAssets:
         return set[str]().union(*(self.partitions.get(key, ()) for key in own))
 
     def has_others(self, source: PromptSource, *own_assets: str) -> bool:
-        """Return True where the run selects assets that belong to no set of a source.
+        """Return True if the run selects assets that belong to no set of a source.
 
         Args:
             source: The sets.
@@ -164,7 +164,7 @@ def selected_partitions(
         )
     launched = planned.of_set(prompt_set)
     keys = [key for key in context.partition_keys if key in launched or not launched]
-    # What was launched and is no longer in the range is asked for as well.
+    # Partitions that were launched and have left the range since are included.
     keys += sorted(launched.difference(keys))
     if not keys:
         chosen = context.partition_key_range
@@ -179,7 +179,7 @@ def selected_partitions(
 def checks_planned(
     instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_set: str, asset: str = VIDEOS
 ) -> bool:
-    """Return True where a run was launched with checks of a set's videos, or of another of its assets."""
+    """Return True if a run was launched with checks of a set's videos, or of another of its assets."""
     key = asset_key(prompt_set, asset)
     planned = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
     events = [entry.dagster_event for entry in planned]

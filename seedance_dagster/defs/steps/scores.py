@@ -1,4 +1,4 @@
-"""Scoring videos in runs, and what the sensor asks of them."""
+"""The scoring of videos in runs, and the sensor's requests for such runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from seedance_dagster.scores.plan import ScorePlan
 from seedance_dagster.scores.run import ScoredVideo, ScoringRun
 
 SCORE_LEASE = "score"
-"""The lease of the run that scores: one at a time measures what is due."""
+"""The lease of the run that scores: only one run at a time measures the due videos."""
 
 _TIME_BOX_S = 1800.0  # then the sensor starts the next run, with fresh memory and logs
 _MAX_NAMED = 20
@@ -33,23 +33,16 @@ _MAX_NAMED = 20
 def due_events(
     context: dg.OpExecutionContext, services: Services, source: PromptSource, refused: Mapping[str, str]
 ) -> Iterator[StepEvent]:
-    """Score what is due in all sets, and report it.
-
-    Args:
-        context: Of the op.
-        services: The engine's surroundings.
-        source: Where the sets are read.
-        refused: Sets of another code location.
-    """
-    sets = [each for each in source.load(services.store).sets if each.name not in refused]
-    plans = source.plans(sets)
+    """Score the due videos of all sets, except the refused sets of another code location, and report them."""
+    sets = source.load(services.store).sets
+    plans = source.plans(prompt_set for prompt_set in sets if prompt_set.name not in refused)
     with one_lease_of(services.ledger, [SCORE_LEASE], run_owner(context.run_id)) as acquired:
         if not acquired:
             context.log.info(f"another run of {context.job_name} is working: nothing to do")
             return
         end = time.monotonic() + _TIME_BOX_S
         left = dict(plans)
-        # What changes while it works is scored too; a set whose videos cannot be read is left to a later run.
+        # Videos that change meanwhile are scored too; a set with unreadable videos is left to a later run.
         while due := services.ledger.scored.due_sets(_digests(left)):
             for name in due:
                 run = ScoringRun(services, plans[name], context.log, lambda: time.monotonic() > end)
@@ -93,14 +86,14 @@ def partition_events(
         yield events[scored.video.partition]
     missing = [key for key in keys if key not in events]
     awaited = planned.has_others(source, SCORES)
-    # With outputs, Dagster runs what stands behind this step, the step of the checks among it.
+    # With outputs, Dagster runs the steps downstream of this one, that of the checks among them.
     if missing or not (awaited and checks_planned(context.instance, context.run, name, SCORES)):
         yield from score_evaluations(services, plan)
     if missing:
         more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
         raise dg.Failure(
-            f"no video could be scored of {', '.join(missing[:_MAX_NAMED])}{more}: they have none yet, or it "
-            "could not be read, as the log says"
+            f"these partitions could not be scored: {', '.join(missing[:_MAX_NAMED])}{more}. They have no "
+            "video yet, or it could not be read, as the log says"
         )
     if awaited:
         yield dg.MaterializeResult(asset_key=asset_key(name, SCORES))
@@ -132,9 +125,9 @@ def score_event(
 def score_requests(
     names: Names, services: Services, source: PromptSource, sets: Iterable[PromptSet]
 ) -> Iterator[dg.RunRequest]:
-    """Yield the run that scores what is due; once for each state of the ledger, and every ten minutes.
+    """Yield the run that scores due videos, once for each state of the ledger and every ten minutes.
 
-    So neither a run that was killed nor a bucket that cannot be read starts another run with every tick.
+    So neither a killed run nor a bucket that cannot be read starts another run with every tick.
 
     Raises:
         LedgerError: The ledger cannot be read or written.
@@ -142,7 +135,7 @@ def score_requests(
     sets = list(sets)
     plans = source.plans(sets)
     scored = services.ledger.scored
-    scored.forget({each.name for each in sets} - plans.keys())
+    scored.forget({prompt_set.name for prompt_set in sets} - plans.keys())
     if not plans:
         return
     digests = _digests(plans)

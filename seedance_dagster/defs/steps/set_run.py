@@ -28,15 +28,12 @@ def set_run_events(  # noqa: PLR0917  the arguments of the step
 ) -> Iterator[StepEvent]:
     """Run the step of a set, and check the set before the step ends or fails.
 
-    Dagster does not run the checks behind a step that failed, and shows each as "Execution failed".
+    Dagster does not run the checks of a step that failed, and shows each as "Execution failed".
 
     Args:
-        context: Of the step.
-        config: Of the run.
-        services: The engine's surroundings.
         source: Where the set's prompts are read.
         name: The set's name.
-        unattended_points: What the run may spend where an automation condition asked for it, in points.
+        unattended_points: The most that a run started by an automation condition may spend, in points.
 
     Raises:
         dg.Failure: Some partitions have no video, or nothing was ordered.
@@ -56,7 +53,7 @@ def set_run_events(  # noqa: PLR0917  the arguments of the step
         except (dg.Failure, *USER_ERRORS) as error:
             failure = error
         planned = checks_planned(context.instance, context.run, name)
-        # With outputs, Dagster runs the step of the checks behind this one.
+        # With outputs, Dagster runs the step of the checks after this one.
         if failure is not None or ((changed or planned) and not (awaited and planned)):
             yield from evaluations(services, [name], context.log, budgets_for(services, name, own))
         if failure is not None:

@@ -22,7 +22,7 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.partitions import Link
 
 _PAGE = 250  # a record takes 30 KB while it is read, its thumbnail included
-# Made of the poster's bytes, which the audit compares in S3; and where the gallery was served at the time.
+# The poster's bytes, which the audit compares in S3, and the gallery's address at the time.
 _NOT_COMPARED = {"poster", "watch"}
 
 Fetch = Callable[..., dg.EventRecordsResult]
@@ -61,7 +61,7 @@ class DagsterSide:
         return next((_recorded(prompt_set, record) for record in page.records), None)
 
     def observations(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[RecordedEvent]:
-        """Yield observations of the videos of some partitions, without those that there is no video."""
+        """Yield observations of the videos of some partitions, except those that say there is none."""
         observed = _recorded_events(self.instance.fetch_observations, prompt_set, partitions)
         return (event for event in observed if event.data_version is not None)
 

@@ -12,11 +12,11 @@ from seedance_dagster.defs.steps.memory import Memory, SetSource, add_keys, dele
 def claim_sources(
     instance: dg.DagsterInstance, code_location: str, places: Mapping[str, str]
 ) -> dict[str, str]:
-    """Make a code location the source of some sets, where they have none; return why not, for the others.
+    """Make a code location the source of the sets that have none; return the reason for each other set.
 
     Args:
         instance: The instance that remembers.
-        code_location: Its name; empty where it is unknown.
+        code_location: Its name; empty if it is unknown.
         places: Where each set is read.
     """
     memory = Memory.of(instance)
@@ -37,7 +37,7 @@ def claim_sources(
 
 
 def take_sources(instance: dg.DagsterInstance, code_location: str, places: Mapping[str, str]) -> None:
-    """Make a code location the source of some sets, whatever it was before; see `claim_sources`."""
+    """Make a code location the source of some sets, in place of any other; see `claim_sources`."""
     memory = Memory.of(instance)
     for name, place in places.items():
         source = SetSource(code_location, place)
@@ -49,7 +49,7 @@ def take_sources(instance: dg.DagsterInstance, code_location: str, places: Mappi
 def _replace_source(
     instance: dg.DagsterInstance, name: str, known: Collection[SetSource], source: SetSource
 ) -> None:
-    """Remember one source of a set; what says less than is known already changes nothing."""
+    """Remember one source of a set, unless a source with more detail is known already."""
     if source in known or (not source.code_location and any(source.is_same(other) for other in known)):
         return
     add_keys(instance, [source_key(name, source)])

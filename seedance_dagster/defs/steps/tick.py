@@ -38,7 +38,7 @@ _STARTING_S = 60.0  # a run requested this recently may not hold its lease yet
 _CHANGES_PER_TICK = 300  # each is a write by Dagster of about 10 ms
 _LEDGER_TAG = "seedance/ledger"
 _PRIORITY = {"dagster/priority": "10"}  # above that of runs that wait for what these runs do
-_ATTENTION = "\N{WARNING SIGN} "  # a tick that found trouble does not look like all the others
+_ATTENTION = "\N{WARNING SIGN} "  # makes a tick with trouble stand out
 _MAX_TROUBLES = 5
 _MAX_PROBLEMS = 10  # Dagster stores each tick's reason
 
@@ -85,13 +85,13 @@ def tick(
     throttle = services.throttle()
     decision = decide_run(work, throttle=throttle, pacing=services.policy.pacing, now=services.clock())
     if decision.runs and can_work:
-        # So many runs for each ledger; another code location may have another ledger.
+        # The limit holds for each ledger; another code location may have another ledger.
         tags = {_LEDGER_TAG: hashlib.sha256(services.ledger.label.encode()).hexdigest()[:12]}
         most = services.policy.max_advancers
         owners = services.ledger.leases.owners_of(advancer_leases(most))
         working = len(owners) + _count_starting(context, names(ADVANCE_JOB), tags, owners, most)
         if (missing := min(decision.runs, most) - working) > 0:
-            _ = services.store.client  # with settings that boto3 cannot use, a run could do nothing: raises
+            _ = services.store.client  # raises for settings that boto3 cannot use: a run could do nothing
             tags |= {"seedance/submit": str(decision.submit), "seedance/collect": str(decision.collect)}
             tags |= _PRIORITY
             why = f"{decision.submit} to submit, {decision.collect} to store, {decision.report} to report"
@@ -114,8 +114,8 @@ async def _poll(services: Services) -> PollResult:
         async with asyncio.timeout(_POLL_END_S):
             return await poll_due(services, owner=owner, time_box_s=_POLL_BOX_S)
     except TimeoutError:
-        late = f"the vendor did not answer within {_POLL_END_S:.0f} s; the next tick tries again"
-        return PollResult(troubles=(late,))
+        trouble = f"the vendor did not answer within {_POLL_END_S:.0f} s; the next tick tries again"
+        return PollResult(troubles=(trouble,))
 
 
 def _count_starting(
@@ -125,7 +125,7 @@ def _count_starting(
     owners: Collection[str],
     most: int,
 ) -> int:
-    """Return how many runs with these tags were requested that do not hold their leases yet.
+    """Return how many requested runs with these tags do not hold their leases yet.
 
     A queued run will start. One that was killed stays "started" in Dagster, so only a recent one counts.
     """

@@ -18,9 +18,9 @@ _REMEMBERED_S = 5.0
 class WaitingRuns:
     """The runs that wait for videos now, as Dagster knows them.
 
-    A run must report all that it planned, whoever did the work: where the run that advances orders reported
-    the same before it, each video would have its events twice. What a run leaves unreported because it died
-    is reported after the ledger's grace time.
+    A run must report all that it planned, whoever did the work: if `seedance_advance` reported the same, each
+    video would have its events twice. What a killed run left unreported is reported after the ledger's grace
+    time.
     """
 
     instance: dg.DagsterInstance

@@ -12,7 +12,7 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.review.comparison.pairs import pairs_of
 
 CONFIDENCE = 0.95
-_Z = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
+_Z = 1.959964  # 95 % of a normal distribution lie within this many standard deviations
 
 
 class Interval(NamedTuple):
@@ -44,7 +44,7 @@ class Figures:
 
     Attributes:
         pairs: How many pairs can be compared now.
-        judged: How many different pairs were judged, those of videos that were replaced since among them.
+        judged: How many different pairs were judged, including those of videos that were replaced since.
         answers: The newest of each reviewer on each pair.
         ties: The answers that preferred none; they count in no win rate.
         reviewers: How many people answered.

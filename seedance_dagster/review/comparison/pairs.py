@@ -62,8 +62,8 @@ def pairs_of(videos: Iterable[ComparedVideo], question: Question) -> list[Pair]:
     """Return the pairs of a question: of videos that are alike in everything else, take by take."""
     name, *values = question
     wanted = (video for video in videos if value_of(video, name) in values)
-    found = [pair for group in _groups(wanted, name) for pair in _pairs(group, *values)]
-    return list({pair.videos: pair for pair in found}.values())  # several partitions may show one video
+    pairs = [pair for group in _groups(wanted, name) for pair in _pairs(group, *values)]
+    return list({pair.videos: pair for pair in pairs}.values())  # several partitions may show one video
 
 
 def questions_of(videos: Sequence[ComparedVideo]) -> dict[Question, int]:
@@ -72,18 +72,18 @@ def questions_of(videos: Sequence[ComparedVideo]) -> dict[Question, int]:
     Pairs are played without sound, so sound is left out.
     """
     tags = {name for video in videos for name in video.tags} - {TEMPLATE_TAG, *VARIED_FIELDS}
-    found: dict[Question, set[frozenset[str]]] = {}
+    answerable: dict[Question, set[frozenset[str]]] = {}
     for name in {*VARIED_FIELDS, *tags} - {_SOUND}:
         if 1 < len({value_of(video, name) for video in videos} - {None}) <= _MAX_VALUES:
             for group in _groups(videos, name):
                 for first, second in combinations(sorted(group), 2):
                     pairs = {pair.videos for pair in _pairs(group, first, second)}
-                    found.setdefault(Question(name, first, second), set()).update(pairs)
-    return {question: len(pairs) for question, pairs in sorted(found.items()) if pairs}
+                    answerable.setdefault(Question(name, first, second), set()).update(pairs)
+    return {question: len(pairs) for question, pairs in sorted(answerable.items()) if pairs}
 
 
 def value_of(video: ComparedVideo, name: str) -> str | None:
-    """Return the value of a field or a tag; None where it has none, and where a tag's holds a secret."""
+    """Return the value of a field or a tag; None if there is none, or if a tag's value holds a secret."""
     if name not in VARIED_FIELDS:
         value = video.tags.get(name)
         return value if redact(value, redact_url) == value else None
@@ -102,7 +102,7 @@ _Group = dict[str, list[ComparedVideo]]
 
 
 def _groups(videos: Iterable[ComparedVideo], name: str) -> Iterator[_Group]:
-    """Return videos that are alike but for a name, by its value."""
+    """Return groups of videos that differ in one field or tag alone, by its value."""
     groups: dict[str, _Group] = {}
     for video in videos:
         value = value_of(video, name)
@@ -118,7 +118,7 @@ def _pairs(group: _Group, first: str, second: str) -> Iterator[Pair]:
 
 
 def _likeness(video: ComparedVideo, name: str) -> str:
-    """Return what two videos have in common that differ in a name alone.
+    """Return a text that is the same for videos that differ in one field or tag alone.
 
     Variants of a template share its id, so their texts may differ by what a tag fills in.
     """

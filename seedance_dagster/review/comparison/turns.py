@@ -42,7 +42,7 @@ def next_turn(
 
     Args:
         pairs: At least one.
-        answers: Those that hold.
+        answers: The answers that hold.
         reviewer: Who judges.
         random: Draws the pair, and which video is on the left.
         again: An answer that was taken back: its pair is shown as it was.

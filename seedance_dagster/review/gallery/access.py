@@ -24,12 +24,12 @@ _OPEN_PATHS = ("/login", "/static/")
 
 
 class Access:
-    """A middleware that lets in who may see the gallery, and sets the headers that keep pages safe.
+    """A middleware that admits visitors to the gallery, and sets the headers that keep pages safe.
 
     Args:
         app: The gallery.
         options: Its token and hosts.
-        media_origin: Where links to videos lead; empty where none leave the gallery.
+        media_origin: The origin of links to videos; empty if they do not leave the gallery.
     """
 
     def __init__(self, app: ASGIApp, options: GalleryOptions, media_origin: str) -> None:
@@ -71,10 +71,10 @@ class Access:
 
 
 def _visitor(request: Request, token: SecretStr) -> Response | None:
-    """Return the answer to a visitor who is not let in yet; None for one who is."""
-    given = request.query_params.get("token")
-    if given is not None and request.method == "GET":
-        return _logged_in(request, token, given) or _to_login(request)
+    """Return the answer to a visitor who is not logged in yet; None for one who is."""
+    candidate = request.query_params.get("token")
+    if candidate is not None and request.method == "GET":
+        return _logged_in(request, token, candidate) or _to_login(request)
     if _same(request.cookies.get(COOKIE, ""), cookie_of(token)):
         return None
     if _path(request) == "/" and request.method == "GET":
@@ -83,13 +83,13 @@ def _visitor(request: Request, token: SecretStr) -> Response | None:
 
 
 def cookie_of(token: SecretStr) -> str:
-    """Return what the cookie of a visitor holds who knew the token; it does not tell the token."""
+    """Return the cookie of a visitor who knew the token; it does not reveal the token."""
     return hmac.digest(token.get_secret_value().encode(), b"seedance gallery", hashlib.sha256).hex()
 
 
-def log_in(request: Request, token: SecretStr, given: str, to: str) -> Response | None:
-    """Return an answer that lets a visitor in; None where the token is wrong."""
-    if not _same(given.strip(), token.get_secret_value()):
+def log_in(request: Request, token: SecretStr, candidate: str, to: str) -> Response | None:
+    """Return an answer that logs a visitor in; None if the token is wrong."""
+    if not _same(candidate.strip(), token.get_secret_value()):
         return None
     response = RedirectResponse(to, HTTPStatus.SEE_OTHER)
     response.set_cookie(
@@ -105,14 +105,14 @@ def log_in(request: Request, token: SecretStr, given: str, to: str) -> Response 
 
 
 def query_without_token(request: Request) -> str:
-    """Return what a visitor wanted to see, with its question mark; empty for nothing in particular."""
+    """Return the query of a request with its question mark and without the token; empty if there is none."""
     rest = [(name, value) for name, value in parse_qsl(request.url.query) if name != "token"]
     return f"?{urlencode(rest)}" if rest else ""
 
 
-def _logged_in(request: Request, token: SecretStr, given: str) -> Response | None:
+def _logged_in(request: Request, token: SecretStr, candidate: str) -> Response | None:
     root = request.scope.get("root_path", "")
-    return log_in(request, token, given, f"{root}/{query_without_token(request)}")
+    return log_in(request, token, candidate, f"{root}/{query_without_token(request)}")
 
 
 def _to_login(request: Request) -> Response:
@@ -135,8 +135,8 @@ def _path(request: Request) -> str:
     return str(request.scope["path"]).removeprefix(request.scope.get("root_path", "")) or "/"
 
 
-def _same(given: str, known: str) -> bool:
-    return hmac.compare_digest(given.encode(), known.encode())
+def _same(candidate: str, known: str) -> bool:
+    return hmac.compare_digest(candidate.encode(), known.encode())
 
 
 def _headers(media_origin: str) -> dict[str, str]:
