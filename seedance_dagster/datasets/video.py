@@ -18,6 +18,8 @@ from seedance_dagster.storage.index import index_row
 from seedance_dagster.storage.reference_objects import presigned_link
 from seedance_dagster.storage.s3 import VideoStore
 
+_WEEK_S = 7 * 24 * 3600  # the longest life of a link signed by version 4, says S3
+
 
 @dataclass(frozen=True)
 class Video:
@@ -104,11 +106,16 @@ class Video:
         """Return a link that anybody can open until it expires; treat it as a secret.
 
         Args:
-            expires_s: Seconds until then; S3 allows up to a week.
+            expires_s: Seconds until then, at most 604800: S3 refuses links that live longer than a week.
+                With temporary credentials, the link ends with them.
 
         Raises:
+            ValueError: `expires_s` is not in that range.
             StoreError: Links cannot be made with these credentials.
         """
+        if not 1 <= expires_s <= _WEEK_S:
+            msg = f"expires_s is {expires_s}; allowed are 1 to {_WEEK_S} seconds (a week)"
+            raise ValueError(msg)
         return presigned_link(self._store.client, self._store.bucket, self._object, expires_s=expires_s)
 
     @property

@@ -128,16 +128,6 @@ class Workload(LedgerPart):
             )
             return any(order_id is not None for order_id in found)
 
-    def states_of(self, order_ids: Collection[int]) -> Counter[State]:
-        """Return how many of some orders are in each state."""
-        states: Counter[State] = Counter()
-        with self._database.reading() as connection:
-            for chunk in chunked(order_ids):
-                query = sa.select(orders.c.state, sa.func.count()).where(orders.c.order_id.in_(chunk))
-                for state, count in connection.execute(query.group_by(orders.c.state)):
-                    states[state] += count
-        return states
-
     def kinds_of(self, order_ids: Collection[int]) -> Counter[tuple[State, str]]:
         """Return how many of some orders are in each state, by the type of their task."""
         kinds: Counter[tuple[State, str]] = Counter()
