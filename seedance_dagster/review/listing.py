@@ -20,11 +20,11 @@ class ReviewedVideo:
     """The video that a partition shows, with the verdict on it.
 
     Attributes:
-        reviewer: Who gave the verdict; empty where nothing was said, as is `note`.
-        given_at: In UTC; None where nothing was said.
-        cost_usd: The charge in USD; None where the vendor did not report it.
+        reviewer: Who gave the verdict; empty if there is none, as is `note`.
+        given_at: In UTC; None if there is no verdict.
+        cost_usd: The charge in USD; None if the vendor did not report it.
         stored_at: In UTC.
-        scores: What scores gave for it, by name.
+        scores: Its scores, by name.
     """
 
     partition: str
@@ -56,15 +56,15 @@ def reviewed_videos(ledger: Ledger, prompt_set: str) -> list[ReviewedVideo]:
     return [_reviewed(video, verdicts.get(video.partition)) for video in ledger.videos.current(prompt_set)]
 
 
-def _reviewed(video: CurrentVideo, given: GivenVerdict | None) -> ReviewedVideo:
+def _reviewed(video: CurrentVideo, verdict: GivenVerdict | None) -> ReviewedVideo:
     order = video.order
     cost = order.video_points
     return ReviewedVideo(
         partition=video.partition,
-        verdict=given.verdict if given else Verdict.UNDECIDED,
-        reviewer=given.reviewer if given else "",
-        note=given.note if given else "",
-        given_at=given.given_at if given else None,
+        verdict=verdict.verdict if verdict else Verdict.UNDECIDED,
+        reviewer=verdict.reviewer if verdict else "",
+        note=verdict.note if verdict else "",
+        given_at=verdict.given_at if verdict else None,
         task_type=order.model,
         mode=str(order.request["mode"]),
         resolution=order.request.get("resolution"),

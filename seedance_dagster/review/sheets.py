@@ -61,7 +61,7 @@ def read_sheet(path: Path) -> dict[str, Judgement]:
                 partition = (row["partition"] or "").strip()
                 where = f"{path.name}, line {reader.line_num}"
                 if partition in judgements or not partition:
-                    problem = f"{partition} stands there twice" if partition else "the partition is empty"
+                    problem = f"{partition} is there twice" if partition else "the partition is empty"
                     raise SheetError(f"{where}: {problem}; each partition needs one row")
                 judgements[partition] = _judgement(where, row)
     except OSError as error:

@@ -1,1 +1,1 @@
-"""Scores: figures and words about a stored video, taken from its bytes."""
+"""Scores: numbers and texts that are measured from the bytes of a stored video."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from seedance_dagster.datasets.video import Video
 
 _EXTRA = "scores"
-# A measure whose values change gets another version, so that videos are scored again.
+# When the values of a measure change, its version must too, so that videos are scored again.
 _VERSIONS = {
     "black_share": "1",
     "cuts": "1",
@@ -37,8 +37,8 @@ def measure_file(
 
     Args:
         path: The file.
-        names: Of built-in scores.
-        first_frame: Returns the image that it was asked to begin with.
+        names: The names of built-in scores.
+        first_frame: Returns the image that the request gave as the first frame.
 
     Returns:
         The values by name, without those that the video does not have, such as the loudness of a silent film.

@@ -1,4 +1,4 @@
-"""The checks of a set's scores: names, and the videos for which they do not hold."""
+"""The checks of a set's scores: their names, and the videos that do not pass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CheckedScores:
     """The result of one check.
 
     Attributes:
-        reasons: Why it does not hold, by partition.
+        reasons: Why videos do not pass, by partition.
         summary: The result in one sentence.
     """
 
@@ -33,21 +33,21 @@ class CheckedScores:
 
 
 def checks_of(plan: ScorePlan) -> dict[str, str]:
-    """Return the checks of a set's scores by name, with what holds when each passes."""
+    """Return the descriptions of the checks of a set's scores, by name."""
     if not plan.scores:
         return {}
-    found = {MEASURED: "Every score was measured of every video, without a problem."}
+    checks = {MEASURED: "Every score was measured of every video, without a problem."}
     for name, threshold in plan.thresholds.items():
-        found[check_name(name)] = f"Every video that has a value {name} has {name} {threshold}."
+        checks[check_name(name)] = f"Every video that has a value {name} has {name} {threshold}."
     if any(_HASH in score.values for score in plan.scores):
-        found[NEAR_DUPLICATES] = "No video looks nearly like an earlier one of the set."
-    return found
+        checks[NEAR_DUPLICATES] = "No video looks nearly like an earlier one of the set."
+    return checks
 
 
 def checked_scores(ledger: Ledger, plan: ScorePlan) -> dict[str, CheckedScores]:
     """Return the result of each check of a set's scores; raise `LedgerError`."""
     problems, count = ledger.scored.problems(plan.prompt_set), ledger.scored.count(plan.prompt_set)
-    found = {}
+    checked = {}
     for name in checks_of(plan):
         if name == NEAR_DUPLICATES:
             alike = near_duplicates(ledger.scores.texts(plan.prompt_set, _HASH))
@@ -60,5 +60,5 @@ def checked_scores(ledger: Ledger, plan: ScorePlan) -> dict[str, CheckedScores]:
         else:
             reasons = {key: of_video[name] for key, of_video in problems.items() if name in of_video}
         passed = part_of(count - len(reasons), count, "video", "passes", "pass")
-        found[name] = CheckedScores(reasons, passed)
-    return found
+        checked[name] = CheckedScores(reasons, passed)
+    return checked

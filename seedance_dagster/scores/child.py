@@ -1,10 +1,11 @@
-"""A process of its own in which scores run, so that one that hangs or crashes can be ended.
+"""A child process in which scores run, so that a score that hangs or crashes can be ended.
 
 It is forked: a team's functions, such as those of a notebook or of a file that no import finds, cannot be
-sent to a process that starts empty. It lives on from video to video: loading a model costs more than using
-it.
-Where forking is not safe, which is everywhere but on Linux, a thread takes its place: one that hangs is left
-behind, and ends with its run.
+sent to a process that starts empty. It lives on from video to video, since loading a model takes longer than
+using it.
+
+Forking is safe only on Linux. Elsewhere a thread takes its place: one that hangs is left behind, and ends
+with its run.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ Answer = dict[str, Any]
 
 class _Runner(Protocol):
     def ask(self, number: int, video: Video) -> Answer | None:
-        """Return the answer of a score by its number; None where it did not come in time."""
+        """Return the answer of a score by its number; None if it did not come in time."""
         ...
 
     def close(self) -> None:
-        """End it."""
+        """End the process or thread."""
         ...
 
 
@@ -55,7 +56,7 @@ class ScoreRunner:
     Args:
         scores: The scores.
         store: The bucket that a score may read.
-        can_fork: Run them in a process of their own.
+        can_fork: Run them in a child process; False for a thread.
     """
 
     def __init__(self, scores: Sequence[Score], store: VideoStore, *, can_fork: bool = CAN_FORK) -> None:
@@ -67,7 +68,7 @@ class ScoreRunner:
         """Return the values of a video.
 
         Raises:
-            ScoreError: The score failed, took too long, or returned what it may not.
+            ScoreError: The score failed, took too long, or returned a value that is not allowed.
         """
         if self._runner is None:
             self._runner = self._kind(self._scores, self._store)
@@ -81,7 +82,7 @@ class ScoreRunner:
         return values
 
     def close(self) -> None:
-        """End what runs."""
+        """End the process or thread that runs, if there is one."""
         if self._runner is not None:
             self._runner.close()
             self._runner = None
@@ -92,12 +93,12 @@ class _Process:
 
     def __init__(self, scores: Sequence[Score], store: VideoStore) -> None:
         self._scores = scores
-        store.client.close()  # two processes must not speak on one
+        store.client.close()  # two processes must not share a connection
         context = multiprocessing.get_context("fork")
         self._here, there = context.Pipe()
         self._process = context.Process(target=_serve, args=(self._here, there, scores, store), daemon=True)
         with warnings.catch_warnings():
-            # Python warns of threads that hold a lock meanwhile: the child would hang, and be ended in time.
+            # Python warns of locks that threads hold at the fork: the child would hang, and be ended in time.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process.start()
         there.close()
@@ -136,21 +137,21 @@ class _Thread:
             return None
 
     def close(self) -> None:
-        """Leave a thread that hangs behind."""
+        """Do nothing: a thread that hangs is left behind."""
 
 
 def _serve(parent: Connection, here: Connection, scores: Sequence[Score], store: VideoStore) -> None:
-    """Answer questions until the other process closes its end, or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process decides
-    for ends_it in (signal.SIGTERM, signal.SIGALRM):
-        signal.signal(ends_it, signal.SIG_DFL)
+    """Answer questions until the parent closes its end of the pipe, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    for ending in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(ending, signal.SIG_DFL)
     parent.close()
     while True:
         try:
             number, facts = here.recv()
         except EOFError:
             return
-        # The other process ends this one in time, unless it was killed itself.
+        # The parent ends this process in time, unless it was killed itself.
         signal.setitimer(signal.ITIMER_REAL, min(scores[number].timeout_s, _DAY_S) + _GRACE_S)
         answer = _answer(scores[number], Video(**facts, _store=store))
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -162,7 +163,7 @@ def _answer(score: Score, video: Video) -> Answer:
         return {"values": checked_values(score, score.measure(video))}
     except ScoreError as error:
         problem = str(error)
-    except Exception as error:  # noqa: BLE001  the function is anybody's
+    except Exception as error:  # noqa: BLE001  a team's function may raise anything
         place = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{_described(error)} ({Path(place.filename).name}, line {place.lineno})"
     return {"problem": one_line(redact(problem))}

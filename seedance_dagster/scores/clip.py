@@ -1,4 +1,4 @@
-"""A video as the measures see it."""
+"""A video as the measures take it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Clip:
 
     Args:
         content: The mp4.
-        first_frame: Returns the picture that it was asked to begin with; None where there is none.
+        first_frame: Returns the image that the request gave as the first frame; None if there is none.
     """
 
     def __init__(self, content: bytes, first_frame: Callable[[], bytes | None] = lambda: None) -> None:
@@ -28,26 +28,26 @@ class Clip:
 
     @cached_property
     def film(self) -> Film:
-        """Its pictures; raises `ScoreError` where there are none."""
+        """Its pictures; raises `ScoreError` if there are none."""
         from seedance_dagster.scores.film import read_film  # noqa: PLC0415  loads FFmpeg and numpy
 
         return read_film(self._content)
 
     @cached_property
     def sound(self) -> Sound | None:
-        """Its sound; None without any. Raises `ScoreError` where it cannot be decoded."""
+        """Its sound; None without any. Raises `ScoreError` if it cannot be decoded."""
         from seedance_dagster.scores.sound import read_sound  # noqa: PLC0415  loads FFmpeg and numpy
 
         return read_sound(self._content)
 
     @cached_property
     def first_frame(self) -> bytes | None:
-        """The picture that it was asked to begin with; None where there is none."""
+        """The image that the request gave as the first frame; None if there is none."""
         return self._first_frame()
 
 
 def clip_of(video: Video) -> Clip:
-    """Return the clip of a stored video; the last one is kept, so that all scores of a video decode it once.
+    """Return the clip of a stored video; the last one is kept, so that all scores share its decoding.
 
     Raises:
         StoreError: It cannot be read, or its bytes are not those that were stored.

@@ -21,13 +21,13 @@ def distance(one: str, other: str) -> float:
 
 
 def near_duplicates(hashes: Mapping[str, str], *, limit: float = ALIKE) -> dict[str, str]:
-    """Return which videos are near-duplicates, each with the first video that it resembles.
+    """Return the videos that are near-duplicates, each with the first video that it resembles.
 
-    That first one is never a near-duplicate itself. The time grows with the square of their number: a
-    second for 10,000 videos.
+    That first one is never a near-duplicate itself. The time grows with the square of the number of videos:
+    10,000 take a second.
 
     Args:
-        hashes: The value `phash` of each video, in the order in which they count as first.
+        hashes: The value `phash` of each video; of two alike, the one that comes first counts as the first.
         limit: The largest distance.
 
     Example:
@@ -37,7 +37,7 @@ def near_duplicates(hashes: Mapping[str, str], *, limit: float = ALIKE) -> dict[
     import numpy as np  # noqa: PLC0415  few need it
 
     firsts: list[str] = []
-    found: dict[str, str] = {}
+    duplicates: dict[str, str] = {}
     words = -(-max(map(len, hashes.values()), default=0) // _DIGITS)
     known = np.empty((words, len(hashes)), np.uint64)
     for name, text in hashes.items():
@@ -48,8 +48,8 @@ def near_duplicates(hashes: Mapping[str, str], *, limit: float = ALIKE) -> dict[
         whole = known[:, near] ^ row
         near = near[np.bitwise_count(whole).sum(axis=0, dtype=np.uint16) <= most]
         if near.size:
-            found[name] = firsts[near[0]]
+            duplicates[name] = firsts[near[0]]
         else:
             known[:, len(firsts)] = row[:, 0]
             firsts.append(name)
-    return found
+    return duplicates

@@ -29,7 +29,7 @@ _USUAL_RATE = Fraction(24)
 
 @dataclass(frozen=True)
 class Film:
-    """The frames of a video, upright and with square pixels; of a longer one, those of the first 30 s.
+    """The frames of a video, upright and with square pixels; at most those of the first 30 s.
 
     Attributes:
         times: Seconds at which the frames are shown.
@@ -48,7 +48,7 @@ def read_film(content: bytes) -> Film:
     """Decode the pictures of an mp4.
 
     Raises:
-        ScoreError: It has none that can be decoded.
+        ScoreError: No picture can be decoded.
     """
     try:
         with open_mp4(io.BytesIO(content)) as container:
@@ -63,10 +63,10 @@ def read_film(content: bytes) -> Film:
 
 
 class Scaler:
-    """Makes small upright pictures of frames.
+    """A maker of small upright pictures of frames.
 
     Args:
-        side: The longer side is shortened to at most so many pixels.
+        side: The most pixels of the longer side.
         pixels: FFmpeg's name of the format, "gray" or "rgb24".
         aspect: The width of the frames' pixels divided by their height.
     """
@@ -97,7 +97,7 @@ class Scaler:
 
 
 def _timed(frames: Iterable[VideoFrame], rate: Fraction) -> Iterator[tuple[float, VideoFrame]]:
-    """Yield frames with seconds from the first one, as far as they are measured."""
+    """Yield frames with their seconds since the first one, up to the limits of a film."""
     start: float | None = None
     for number, frame in enumerate(frames):
         shown = float(number / rate) if frame.pts is None else frame.time

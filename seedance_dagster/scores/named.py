@@ -14,7 +14,7 @@ def imported_scores(names: Iterable[str]) -> tuple[Score, ...]:
     """Import scores by MODULE:NAME.
 
     Raises:
-        ScoreError: One of them is not there or not a score, or two share a name.
+        ScoreError: One of them does not exist or is not a score, or two share a name.
     """
     scores = tuple(map(_imported, names))
     check_scores(scores)
@@ -26,9 +26,9 @@ def _imported(name: str) -> Score:
     if not module or not attribute:
         raise ScoreError(f"{name!r} must be MODULE:NAME, such as team_project.scores:smile")
     try:
-        found = getattr(import_module(module), attribute)
+        score = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ScoreError(f"{name!r} cannot be imported: {error}") from None
-    if not isinstance(found, Score):
-        raise ScoreError(f"{name!r} is a {type(found).__name__}; it must be a seedance_dagster.Score")
-    return found
+    if not isinstance(score, Score):
+        raise ScoreError(f"{name!r} is a {type(score).__name__}; it must be a seedance_dagster.Score")
+    return score

@@ -1,4 +1,4 @@
-"""The scores of a set: those that its file and its code location ask for, with thresholds and rule."""
+"""The scores of a set: those that its file and its code location name, with thresholds and rule."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _DIGEST_CHARACTERS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class ScorePlan:
-    """The scores to be measured of a set's videos, their thresholds, and the rule that goes by them.
+    """The scores to measure for a set's videos, their thresholds, and the rule that uses them.
 
     Attributes:
         prompt_set: The set.
         scores: In the order in which they are measured.
-        thresholds: What values have to meet, by their names; a check says which videos do not.
+        thresholds: The thresholds that values must meet, by name; a check names the videos that do not.
         accept: The rule by which videos are accepted; None leaves that to people.
     """
 
@@ -34,7 +34,7 @@ class ScorePlan:
 
     @property
     def digest(self) -> str:
-        """A hash that changes when all videos of the set are to be looked at again."""
+        """A hash that changes when all videos of the set must be looked at again."""
         measured = [(score.name, score.version) for score in self.scores]
         limits = sorted((name, str(threshold)) for name, threshold in self.thresholds.items())
         rule = self.accept and (self.accept.all_checks, sorted(map(_text, self.accept.scores.items())))
@@ -42,7 +42,7 @@ class ScorePlan:
 
 
 def check_scores(scores: Sequence[Score]) -> None:
-    """Check the scores of a code location; raise `ScoreError` where two of them share a name.
+    """Check the scores of a code location; raise `ScoreError` if two of them share a name.
 
     Built-in scores count too: a prompt file names them all alike.
     """
@@ -60,41 +60,41 @@ def check_scores(scores: Sequence[Score]) -> None:
 
 
 def plan_of(prompt_set: PromptSet, own: Sequence[Score] | None) -> tuple[ScorePlan | None, list[Problem]]:
-    """Return what is to be scored of a set, and what is wrong with the names in its file.
+    """Return the score plan of a set, and the problems of the names in its file.
 
     Args:
         prompt_set: The set.
-        own: The scores of its code location, which all of its sets have; None where they are not known. Then
-            a name that is not built in is only a warning.
+        own: The scores of its code location, which all of its sets have; None if they are unknown. Then a
+            name that is not built in is only a warning.
 
     Returns:
         The plan; None for a set without scores and rule, and for one with errors.
     """
-    asked = _Asked(prompt_set, own)
+    names = _ScoreNames(prompt_set, own)
     chosen = {score.name: score for score in own or ()}
     thresholds: dict[str, Threshold] = {}
     for wanted in prompt_set.scores:
-        score = asked.score(f"scores.{wanted.name}", wanted.name)
+        score = names.score(f"scores.{wanted.name}", wanted.name)
         if score is not None:
             chosen.setdefault(score.name, score)
-            if wanted.threshold is not None and asked.is_value(score, wanted.name):
+            if wanted.threshold is not None and names.is_value(score, wanted.name):
                 thresholds[wanted.name] = wanted.threshold
     rule = prompt_set.accept
-    given = {value for score in chosen.values() for value in score.values}
+    values = {value for score in chosen.values() for value in score.values}
     for name in rule.scores if rule else ():
-        if name not in given:
-            asked.report_rule(name, given)
-    errors = any(problem.severity == "error" for problem in asked.problems)
+        if name not in values:
+            names.report_rule(name, values)
+    errors = any(problem.severity == "error" for problem in names.problems)
     if errors or not (chosen or rule):
-        return None, asked.problems
+        return None, names.problems
     plan = ScorePlan(
         prompt_set=prompt_set.name, scores=tuple(chosen.values()), thresholds=thresholds, accept=rule
     )
-    return plan, asked.problems
+    return plan, names.problems
 
 
-class _Asked:
-    """The names that a set's file asks for, and what is wrong with them."""
+class _ScoreNames:
+    """The names of scores in a set's file, and their problems."""
 
     def __init__(self, prompt_set: PromptSet, own: Sequence[Score] | None) -> None:
         self.problems: list[Problem] = []
@@ -102,7 +102,7 @@ class _Asked:
         self._known = {score.name: score for score in (*BUILTIN.values(), *(own or ()))}
 
     def score(self, field_name: str, name: str) -> Score | None:
-        """Return the score of a name, or the one that gives a value of that name."""
+        """Return the score of a name, or the score that gives a value of that name."""
         for score in self._known.values():
             if name == score.name or name in score.values:
                 return score
@@ -130,13 +130,13 @@ class _Asked:
         )
         return False
 
-    def report_rule(self, name: str, given: Iterable[str]) -> None:
-        """Report a name in the rule that none of the set's scores gives."""
+    def report_rule(self, name: str, values: Iterable[str]) -> None:
+        """Report a name in the rule that is not among the values of the set's scores."""
         if not self._own_known and name not in BUILTIN:
             return  # a score of the code location may give it
-        values = ", ".join(sorted(given)) or "none"
+        known = ", ".join(sorted(values)) or "none"
         hint = f"; add {name} to scores" if name in BUILTIN else ""
-        self._report(f"accept.scores.{name}", f"is not a value of the set's scores, which are {values}{hint}")
+        self._report(f"accept.scores.{name}", f"is not a value of the set's scores, which are {known}{hint}")
 
     def _report(self, name: str, message: str, severity: str = "error") -> None:
         self.problems.append(

@@ -1,4 +1,4 @@
-"""The rule by which a set accepts videos, and what checks say of a video's scores."""
+"""The rule by which a set accepts videos, and the problems that checks find in a video's scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seedance_dagster.scores.plan import ScorePlan
 from seedance_dagster.video_health import VIDEO_CHECKS
 
 MEASURED = "scores_measured"
-"""The name of the check that every score gave its values."""
+"""The name of the check that every score was measured."""
 
 
 def check_name(value: str) -> str:
@@ -20,19 +20,19 @@ def check_name(value: str) -> str:
 
 
 def score_problems(plan: ScorePlan, results: Mapping[str, ScoreResult]) -> dict[str, str]:
-    """Return what is wrong with a video's scores, by the names of checks.
+    """Return the problems of a video's scores, by the names of checks.
 
-    A value that a score left out, as the loudness of a silent video, meets every threshold.
+    A value that a score left out, such as the loudness of a silent video, meets every threshold.
     """
-    found = {}
+    problems = {}
     failed = [f"{name} {result.problem}" for name, result in results.items() if result.problem is not None]
     if failed:
-        found[MEASURED] = "; ".join(failed)
+        problems[MEASURED] = "; ".join(failed)
     values = values_of(results)
     for name, threshold in plan.thresholds.items():
         if name in values and not threshold.holds(values[name]):
-            found[check_name(name)] = f"{name} is {value_text(values[name])}; required is {threshold}"
-    return found
+            problems[check_name(name)] = f"{name} is {value_text(values[name])}; required is {threshold}"
+    return problems
 
 
 def values_of(results: Mapping[str, ScoreResult]) -> dict[str, ScoreValue]:
@@ -41,9 +41,9 @@ def values_of(results: Mapping[str, ScoreResult]) -> dict[str, ScoreValue]:
 
 
 def accepts(rule: AcceptRule, order: Order, results: Mapping[str, ScoreResult]) -> bool:
-    """Return True where a rule accepts a video: all that it asks for is known, and holds.
+    """Return True if a rule accepts a video: all values that it names are known and meet their limits.
 
-    What cannot be measured, or what one score has no value for, is left to a person.
+    A video with a score that failed, or without one of the values, is left to a person.
     """
     if any(result.problem is not None for result in results.values()):
         return False
@@ -54,6 +54,6 @@ def accepts(rule: AcceptRule, order: Order, results: Mapping[str, ScoreResult]) 
 
 
 def reason(rule: AcceptRule) -> str:
-    """Return what a rule asks for, as the note of its verdict."""
+    """Return the requirements of a rule, as the note of its verdict."""
     checks = ["all checks"] if rule.all_checks else []
     return ", ".join([*checks, *(f"{name}{limit}" for name, limit in rule.scores.items())])

@@ -1,4 +1,4 @@
-"""Scoring the videos of a set: what is missing is measured, recorded and judged by the rule."""
+"""Scoring the videos of a set: missing scores are measured, recorded and judged by the rule."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ Results = dict[str, ScoreResult]
 
 @dataclass(frozen=True)
 class ScoredVideo:
-    """A video whose scores, or what is wrong with them, changed.
+    """A video whose scores, or their problems, changed.
 
     Attributes:
         video: The partition's video.
-        results: By the names of scores.
-        scored: Its hash, and what is wrong with it.
+        results: The results, by the names of scores.
+        scored: A hash of the results, and their problems.
     """
 
     video: CurrentVideo
@@ -46,10 +46,10 @@ class ScoringRun:
     """One pass over the videos of a set.
 
     Args:
-        services: The engine's surroundings.
-        plan: What is to be measured.
-        log: Says which videos could not be scored.
-        is_over: Tells when to stop early; what is not done stays noted.
+        services: The engine's services.
+        plan: The scores to measure.
+        log: Names the videos that could not be scored.
+        is_over: Returns True when the run must stop early; videos not scored by then stay due.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ScoringRun:
         """The partitions whose videos could not be read from S3."""
 
     def of_changes(self) -> Iterator[ScoredVideo]:
-        """Score what changed since the last pass, or all videos where they were scored by another plan.
+        """Score the videos that changed since the last pass, or all videos if the plan has changed.
 
         Raises:
             LedgerError: The ledger cannot be read or written.
@@ -113,7 +113,7 @@ class ScoringRun:
                     self._ledger.scored.mark_reported(self._set, {video.partition: scored})
 
     def _measured(self, runner: ScoreRunner, current: CurrentVideo, scores: Collection[Score]) -> Results:
-        """Measure and record scores of a video; raise `StoreError` where it cannot be read."""
+        """Measure and record scores of a video; raise `StoreError` if it cannot be read."""
         if not scores:
             return {}
         video = to_video(self._set, current, self._services.store)
@@ -142,12 +142,12 @@ class ScoringRun:
 
 
 def _is_missing(score: Score, results: Results, *, again: bool) -> bool:
-    """Return True where a score was not measured in its version, or failed and is asked for again."""
+    """Return True if a score was not measured in its version, or failed and `again` is True."""
     result = results.get(score.name)
     return result is None or result.version != score.version or (again and result.problem is not None)
 
 
 def _scored(plan: ScorePlan, video: CurrentVideo, results: Results) -> Scored:
-    given = [(name, result.version, dict(result.values)) for name, result in sorted(results.items())]
-    content = json.dumps([video.order.sha256, given], sort_keys=True)
+    rows = [(name, result.version, dict(result.values)) for name, result in sorted(results.items())]
+    content = json.dumps([video.order.sha256, rows], sort_keys=True)
     return Scored(hashlib.sha256(content.encode()).hexdigest()[:16], score_problems(plan, results) or None)

@@ -29,8 +29,8 @@ class Sound:
     """Figures of a sound track.
 
     Attributes:
-        loudness_lufs: The integrated loudness of EBU R 128; None where it is shorter than 0.4 s.
-        silent_share: The share of its time in which nothing is to be heard.
+        loudness_lufs: The integrated loudness of EBU R 128; None if the sound is shorter than 0.4 s.
+        silent_share: The share of its time in which it is below -60 dBFS.
     """
 
     loudness_lufs: float | None
@@ -38,7 +38,7 @@ class Sound:
 
 
 def read_sound(content: bytes) -> Sound | None:
-    """Decode the sound of an mp4; return None where it has none.
+    """Decode the sound of an mp4; return None if it has none.
 
     Raises:
         ScoreError: It cannot be decoded.

@@ -18,10 +18,10 @@ _MAX_TEXT = 10_000
 
 
 def checked_values(score: Score, returned: object) -> dict[str, Value]:
-    """Return the values that a score returned, NumPy's numbers as Python's, and texts without secrets.
+    """Return the values that a score returned, with Python numbers for NumPy's, and texts without secrets.
 
     Raises:
-        ScoreError: They are something else than it says; all of it is named.
+        ScoreError: Some are not what the score declares; the message names all of them.
     """
     if not isinstance(returned, Mapping):
         raise ScoreError(f"returned {shown(returned)}; it must return a mapping of names to values")

@@ -1,4 +1,4 @@
-"""Blind comparisons in a real Chromium: two videos in step, answers by keyboard, and figures on request."""
+"""Blind comparisons in a real Chromium: two videos in sync, answers by keyboard, and figures on request."""
 
 from __future__ import annotations
 

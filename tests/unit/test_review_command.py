@@ -98,7 +98,7 @@ def test_what_cannot_be_done_is_said(run, arguments, words):
     [
         (b"id,verdict\ncat,accepted\n", "v.csv: the column partition is missing"),
         (b"partition,verdict\ncat,accept\n", "line 2: verdict is 'accept'; allowed are accepted, discarded"),
-        (b"partition,verdict\ncat,accepted\ncat,discarded\n", "line 3: cat stands there twice"),
+        (b"partition,verdict\ncat,accepted\ncat,discarded\n", "line 3: cat is there twice"),
         (b"partition,verdict,sha256\ncat,accepted,00\n", "another video than the one that was looked at"),
         ("partition,verdict\ncat,accepted\n".encode("utf-16"), "it is not UTF-8 text; save it as UTF-8"),
     ],

@@ -23,7 +23,7 @@ class Action(BaseModel):
 
     Attributes:
         action: `choose` accepts one take and discards the prompt's other ones.
-        seen: The SHA-256 of each video that the page showed, by partition; the first one is meant.
+        seen: The SHA-256 of each video that the page showed, by partition; `choose` accepts the first one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,12 +36,12 @@ class Action(BaseModel):
 
 
 def read_action(body: bytes) -> Action:
-    """Read an action; raise `VerdictError` with what is wrong with it."""
+    """Read an action; raise `VerdictError` if it is not valid."""
     return read_message(Action, body)
 
 
 def act(ledger: Ledger, action: Action) -> dict[str, Any]:
-    """Record an action; return the verdicts that hold now, and what another reviewer had said.
+    """Record an action; return the verdicts that hold now, and a sentence on another reviewer's verdict.
 
     Raises:
         VerdictError: It cannot be recorded, such as on a video that was replaced meanwhile.
@@ -50,13 +50,13 @@ def act(ledger: Ledger, action: Action) -> dict[str, Any]:
     before = {tile.partition: tile for tile in ledger.tiles.of_partitions(action.prompt_set, partitions)}
     if action.action == "undo":
         _check_seen(action, before)
-        given = ledger.verdicts.undo(action.prompt_set, partitions, reviewer=action.reviewer)
+        recorded = ledger.verdicts.undo(action.prompt_set, partitions, reviewer=action.reviewer)
     else:
         judgements = _judgements(action, before)
-        given = ledger.verdicts.give(action.prompt_set, judgements, reviewer=action.reviewer)
+        recorded = ledger.verdicts.give(action.prompt_set, judgements, reviewer=action.reviewer)
     return {
-        "verdicts": {row.partition: {"verdict": row.verdict, "note": row.note} for row in given},
-        "others": _others(given, before, action.reviewer),
+        "verdicts": {row.partition: {"verdict": row.verdict, "note": row.note} for row in recorded},
+        "others": _others(recorded, before, action.reviewer),
     }
 
 
@@ -85,9 +85,9 @@ def _is_stored(tile: Tile) -> bool:
     return tile.order is not None and tile.order.state is State.STORED
 
 
-def _others(given: Sequence[GivenVerdict], before: dict[str, Tile], reviewer: str) -> str:
-    """Return a sentence on a verdict of another reviewer that was there before; empty without one."""
-    for row in given:
+def _others(recorded: Sequence[GivenVerdict], before: dict[str, Tile], reviewer: str) -> str:
+    """Return a sentence on the earlier verdict of another reviewer; empty if there is none."""
+    for row in recorded:
         known = before[row.partition].verdict if row.partition in before else None
         if known is not None and known.reviewer != reviewer and known.verdict is not row.verdict:
             at = f"{known.given_at:%H:%M} UTC"

@@ -45,12 +45,12 @@ class Answer(BaseModel):
 
 
 def read_answer(body: bytes) -> Answer:
-    """Read an answer; raise `VerdictError` with what is wrong with it."""
+    """Read an answer; raise `VerdictError` if it is not valid."""
     return read_message(Answer, body)
 
 
 def read_question(fields: Mapping[str, str]) -> tuple[str, Question]:
-    """Read a set and a question from the fields of a query; raise `QueryError` where one is missing."""
+    """Read a set and a question from the fields of a query; raise `QueryError` if one is missing."""
     missing = [name for name in ("set", "name", "first", "second") if name not in fields]
     if missing:
         raise QueryError(f"{', '.join(missing)}: missing; choose a comparison at /compare")
@@ -65,7 +65,7 @@ def first_turn(ledger: Ledger, prompt_set: str, question: Question, *, reviewer:
 
 
 def take_answer(ledger: Ledger, answer: Answer, random: Random) -> Turn:
-    """Record an answer, or take the last one back; return what is to be judged next.
+    """Record an answer, or take the last one back; return the next pair to judge.
 
     Raises:
         VerdictError: It cannot be recorded, such as on a video that was replaced meanwhile.
@@ -83,7 +83,7 @@ def take_answer(ledger: Ledger, answer: Answer, random: Random) -> Turn:
 
 
 def _sides(answer: Answer, pairs: Sequence[Pair]) -> tuple[Side, Side]:
-    """Return what was shown on the left and on the right."""
+    """Return the videos that were shown on the left and on the right."""
     for first, second in pairs:
         sides = (Side(answer.first, first.sha256), Side(answer.second, second.sha256))
         for left, right in (sides, sides[::-1]):

@@ -43,7 +43,7 @@ def create_gallery(ledger: Ledger, store: VideoStore, options: GalleryOptions | 
     Args:
         ledger: Where orders and verdicts are.
         store: Where videos are.
-        options: How it is served; by default it is read-only, and lets everybody in who reaches it.
+        options: How it is served; by default it is read-only and open to everybody who reaches it.
 
     Example:
         >>> app = Starlette(routes=[Mount("/gallery", create_gallery(ledger, store))])
@@ -73,7 +73,7 @@ def create_gallery(ledger: Ledger, store: VideoStore, options: GalleryOptions | 
 
 
 class _Gallery:
-    """The pages. Those that are no coroutines run in threads, since they read the database."""
+    """The pages. Those that are not coroutines run in threads, since they read the database."""
 
     def __init__(self, ledger: Ledger, store: VideoStore, options: GalleryOptions) -> None:
         self._ledger, self._store, self._options = ledger, store, options
@@ -106,12 +106,12 @@ class _Gallery:
 
     def media(self, request: Request) -> Response:
         kind = request.path_params["kind"]
-        found = self._ledger.queries.get_many([min(request.path_params["order_id"], 2**62)])
+        orders = self._ledger.queries.get_many([min(request.path_params["order_id"], 2**62)])
         answer = None
-        if kind in KINDS and found:
+        if kind in KINDS and orders:
             byte_range = request.headers.get("range", "")
             stream = self._options.stream
-            answer = media_answer(self._store, found[0], kind, stream=stream, byte_range=byte_range)
+            answer = media_answer(self._store, orders[0], kind, stream=stream, byte_range=byte_range)
         return answer or PlainTextResponse("there is no such file\n", HTTPStatus.NOT_FOUND)
 
     async def verdicts(self, request: Request) -> Response:
@@ -137,12 +137,12 @@ class _Gallery:
         return {"rows": rows, "more": more}
 
     def _clip(self, query: PageQuery) -> Clip:
-        found = self._ledger.tiles.of_partitions(query.wanted.prompt_set, [query.clip])
-        if not found:
+        tiles = self._ledger.tiles.of_partitions(query.wanted.prompt_set, [query.clip])
+        if not tiles:
             raise HTTPException(
                 HTTPStatus.NOT_FOUND, f"{query.wanted.prompt_set}/{query.clip}: there is no such partition"
             )
-        return read_clip(self._ledger, found[0], self._options.dagster_url)
+        return read_clip(self._ledger, tiles[0], self._options.dagster_url)
 
 
 def _ledger_error(_: Request, error: Exception) -> Response:

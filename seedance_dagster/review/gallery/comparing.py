@@ -1,4 +1,4 @@
-"""Blind comparisons: two variants side by side, and afterwards which one people preferred.
+"""Blind comparisons: pages that show two variants side by side, and the results.
 
 While a pair is judged, neither the page nor the address of a video says which variant is which: a video comes
 through the gallery by the hash of its bytes, since its key in S3 has the partition's name.
@@ -40,7 +40,7 @@ def comparison_routes(ledger: Ledger, store: VideoStore, options: GalleryOptions
 
 
 class _Comparing:
-    """The pages of comparisons. Those that are no coroutines run in threads, since they read the database."""
+    """The pages. Those that are not coroutines run in threads, since they read the database."""
 
     def __init__(self, ledger: Ledger, store: VideoStore, options: GalleryOptions) -> None:
         self._ledger, self._store, self._options = ledger, store, options

@@ -1,4 +1,4 @@
-"""Everything that is known of a clip, in words."""
+"""Everything that is known about a clip, as text."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Clip:
 
     Attributes:
         facts: Names and values.
-        scores: Names and values of what scores gave.
-        checks: How many checks of a single video it passes; empty where there is none.
-        problems: What is wrong with it.
+        scores: Names and values of its scores.
+        checks: How many checks of a single video it passes; empty if there is no video.
+        problems: The checks that it does not pass, with reasons.
         links: Names and addresses in Dagster.
         trace: The command that follows the video from end to end.
         archived_entries: The number of entries of the journal that are in its archive.
@@ -51,7 +51,7 @@ class Clip:
 
 
 def read_clip(ledger: Ledger, tile: Tile, dagster_url: str) -> Clip:
-    """Return everything that is known of a partition; raise `LedgerError`."""
+    """Return everything that is known about a partition; raise `LedgerError`."""
     order = tile.order
     stored = order is not None and order.state is State.STORED
     problems = tuple(_problems(order)) if order is not None and stored else ()

@@ -29,12 +29,12 @@ KINDS = tuple(_TYPES)
 
 
 def played_kind(order: Order) -> str:
-    """Return what a page plays: the preview where there is one, or the video itself."""
+    """Return the kind of file that a page plays: the preview if there is one, else the video itself."""
     return "video" if order.preview_key is None else "preview"
 
 
 def media_origin(store: VideoStore) -> str:
-    """Return where links to S3 lead, such as `https://b.s3.amazonaws.com`; empty where there are none."""
+    """Return the origin of links to S3, such as `https://b.s3.amazonaws.com`; empty if there are none."""
     try:
         link = urlsplit(presigned_link(store.client, store.bucket, "key", expires_s=60))
     except StoreError:
@@ -45,7 +45,7 @@ def media_origin(store: VideoStore) -> str:
 def media_answer(
     store: VideoStore, order: Order, kind: str, *, stream: bool, byte_range: str = ""
 ) -> Response | None:
-    """Return a stored object of an order; None where there is none.
+    """Return a stored object of an order; None if there is none.
 
     Args:
         kind: "video", "preview", "poster" or "manifest".
@@ -68,7 +68,7 @@ def media_answer(
 def _streamed(store: VideoStore, key: str, content_type: str, byte_range: str) -> Response:
     wanted: dict[str, Any] = {"Range": byte_range} if _RANGE.fullmatch(byte_range) else {}
     try:
-        found = store.client.get_object(Bucket=store.bucket, Key=key, **wanted)
+        reply = store.client.get_object(Bucket=store.bucket, Key=key, **wanted)
     except ClientError as error:
         code = error_code(error)
         if code in ("InvalidRange", "416"):
@@ -78,14 +78,14 @@ def _streamed(store: VideoStore, key: str, content_type: str, byte_range: str) -
         return Response("S3 does not answer\n", HTTPStatus.BAD_GATEWAY, media_type="text/plain")
     headers = {
         "Accept-Ranges": "bytes",
-        "Content-Length": str(found["ContentLength"]),
-        # Its bytes never change under its address.
+        "Content-Length": str(reply["ContentLength"]),
+        # The bytes at an address never change.
         "Cache-Control": "private, max-age=86400, immutable",
     }
     status = HTTPStatus.OK
-    if "ContentRange" in found and wanted:
-        headers["Content-Range"], status = found["ContentRange"], HTTPStatus.PARTIAL_CONTENT
-    return StreamingResponse(_chunks(found["Body"]), status, headers, content_type)
+    if "ContentRange" in reply and wanted:
+        headers["Content-Range"], status = reply["ContentRange"], HTTPStatus.PARTIAL_CONTENT
+    return StreamingResponse(_chunks(reply["Body"]), status, headers, content_type)
 
 
 def _chunks(body: Any) -> Iterator[bytes]:

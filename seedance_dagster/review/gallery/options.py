@@ -14,9 +14,9 @@ class GalleryOptions:
     Attributes:
         review: Verdicts can be given; otherwise the gallery is read-only.
         reviewer: The name that a reviewer starts with.
-        token: What a visitor must know; None lets everybody in who reaches it.
+        token: The secret that a visitor must know; None admits everybody who reaches it.
         hosts: The names under which it is reached, without ports; empty for any. Without a token they keep
-            other websites out, which could let a browser reach it by a name of theirs.
+            other websites out, which could make a browser reach it under a name of their own.
         dagster_url: Dagster's UI, which clips link to; empty for no links.
         stream: Videos come through the gallery, and not by links to S3.
     """

@@ -1,4 +1,4 @@
-"""The body of a request that sends something."""
+"""The bodies of POST requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Message = TypeVar("Message", bound=BaseModel)
 
 
 async def read_post(request: Request, options: GalleryOptions) -> bytes:
-    """Return what a page of the gallery sent.
+    """Return the body that a page of the gallery sent.
 
     Raises:
         HTTPException: The gallery is read-only, or another website sent it.
@@ -32,7 +32,7 @@ async def read_post(request: Request, options: GalleryOptions) -> bytes:
 
 
 def check_review(options: GalleryOptions) -> None:
-    """Raise `HTTPException` where the gallery is read-only."""
+    """Raise `HTTPException` if the gallery is read-only."""
     if not options.review:
         raise HTTPException(
             HTTPStatus.FORBIDDEN, "this gallery is read-only: start it with --review to give verdicts"
@@ -40,7 +40,7 @@ def check_review(options: GalleryOptions) -> None:
 
 
 async def read_body(request: Request) -> bytes:
-    """Return the body of a request; raise `HTTPException` where it is too long."""
+    """Return the body of a request; raise `HTTPException` if it is too long."""
     content = b""
     async for chunk in request.stream():
         content += chunk
@@ -52,7 +52,7 @@ async def read_body(request: Request) -> bytes:
 
 
 def read_message(kind: type[Message], body: bytes) -> Message:
-    """Read what a page sent; raise `VerdictError` with what is wrong with it."""
+    """Read the message of a page; raise `VerdictError` if it is not valid."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The query of a page: a filter, an order, a clip that is open, and where the page begins."""
+"""The query of a page: its filter, its order, its open clip and its first tile."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class PageQuery:
     """The content of a page.
 
     Attributes:
-        pairs: Filter and order as they were asked for, without empty fields.
-        wanted: The filter, read.
+        pairs: Filter and order as the query has them, without empty fields.
+        wanted: The filter, parsed.
         order: The order.
         clip: The partition that is open; empty for none.
         after: The last tile of the page before.
@@ -51,7 +51,7 @@ class PageQuery:
         return urlencode([*self.pairs, *more.items()])
 
     def has(self, name: str, value: str) -> bool:
-        """Return True where the filter has a value of a field."""
+        """Return True if the filter has a value of a field."""
         return (name, value) in self.pairs
 
     def all(self, name: str) -> list[str]:
@@ -59,7 +59,7 @@ class PageQuery:
         return [value for key, value in self.pairs if key == name]
 
     def first(self, name: str) -> str:
-        """Return the first value of a field; empty where there is none."""
+        """Return the first value of a field; empty if there is none."""
         return next((value for key, value in self.pairs if key == name), "")
 
 
@@ -114,7 +114,7 @@ def _cursor(text: str | None, order: TileOrder) -> Cursor | None:
     except ValueError:
         sorted_by = math.nan
     if not (is_id and partition) or not math.isfinite(sorted_by or 0):
-        raise QueryError("after: it is not the end of a page; follow the links of the gallery")
+        raise QueryError("after is not the end of a page; follow the links of the gallery")
     return Cursor(int(order_id), prompt_set, partition, sorted_by)
 
 
@@ -144,7 +144,7 @@ def _tag(text: str) -> tuple[str, str]:
 
 
 def _scores(text: str) -> Iterator[tuple[str, Threshold]]:
-    """Yield conditions on scores, with commas between them; raise `QueryError`."""
+    """Yield the conditions on scores in a text that separates them by commas; raise `QueryError`."""
     for part in filter(None, map(str.strip, text.split(","))):
         shape = _SCORE.fullmatch(part)
         try:

@@ -1,4 +1,4 @@
-"""Pages from their templates, in which everything is escaped."""
+"""Pages from templates, which escape all values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seedance_dagster.review.gallery.options import GalleryOptions
 
 
 class Renderer:
-    """Fills templates with values, and with what all pages need."""
+    """A filler of templates, with the values of a page and those that all pages need."""
 
     def __init__(self, options: GalleryOptions) -> None:
         self._options = options

@@ -1,4 +1,4 @@
-"""Tiles and counts in words, for the templates."""
+"""Tiles and counts as text, for the templates."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _WAITING = {
 
 @dataclass(frozen=True, kw_only=True)
 class TileView:
-    """A tile in words.
+    """A tile as text.
 
     Attributes:
         state: "stored", "in_progress", "no_video" or "not_ordered".
-        played: What the page plays, "video" or "preview"; empty where there is no video.
-        length: Minutes and seconds; empty where it is not known.
-        cost: In USD; empty where it is not known.
-        reason: Why there is no video, and what helps; empty where there is one.
-        score: The value that tiles are sorted by; empty where that is no score.
+        played: The file that the page plays, "video" or "preview"; empty if there is no video.
+        length: Minutes and seconds; empty if unknown.
+        cost: In USD; empty if unknown.
+        reason: Why there is no video, and what to do; empty if there is one.
+        score: The value that tiles are sorted by; empty if that is not a score.
     """
 
     prompt_set: str
@@ -69,7 +69,7 @@ class Row:
 
 
 def rows_of(tiles: Iterable[Tile], score: str = "") -> list[Row]:
-    """Return the prompts of tiles, in the order of the first tile of each, with its takes side by side.
+    """Return a row for each prompt of some tiles, in the order of the first tile of each.
 
     Args:
         tiles: The tiles.
@@ -78,7 +78,7 @@ def rows_of(tiles: Iterable[Tile], score: str = "") -> list[Row]:
     by_prompt: dict[tuple[str, str], list[Tile]] = {}
     for tile in tiles:
         by_prompt.setdefault((tile.prompt_set, tile.prompt_id), []).append(tile)
-    return [_row(*key, found, score) for key, found in by_prompt.items()]
+    return [_row(*key, takes, score) for key, takes in by_prompt.items()]
 
 
 def _row(prompt_set: str, prompt_id: str, tiles: list[Tile], score: str) -> Row:
@@ -88,8 +88,8 @@ def _row(prompt_set: str, prompt_id: str, tiles: list[Tile], score: str) -> Row:
 
 
 def tile_view(tile: Tile, score: str = "") -> TileView:
-    """Return a tile in words, with the value of a score."""
-    order, given = tile.order, tile.verdict
+    """Return a tile as text, with the value of a score."""
+    order, verdict = tile.order, tile.verdict
     stored = order is not None and order.state is State.STORED
     return TileView(
         prompt_set=tile.prompt_set,
@@ -105,20 +105,20 @@ def tile_view(tile: Tile, score: str = "") -> TileView:
         length=_length(order.duration_s) if order else "",
         cost=cost_of(order) if order and stored else "",
         reason="" if stored else reason_of(order),
-        verdict=given.verdict if given else Verdict.UNDECIDED,
-        note=given.note if given else "",
-        reviewer=given.reviewer if given else "",
+        verdict=verdict.verdict if verdict else Verdict.UNDECIDED,
+        note=verdict.note if verdict else "",
+        reviewer=verdict.reviewer if verdict else "",
         score=value_text(tile.scores[score]) if score in tile.scores else "",
     )
 
 
 def cost_of(order: Order) -> str:
-    """Return what a video cost, in USD; empty where that is not known."""
+    """Return the cost of a video in USD; empty if it is unknown."""
     return "" if order.video_points is None else f"{points_to_usd(order.video_points):.2f}"
 
 
 def reason_of(order: Order | None) -> str:
-    """Return why a partition has no video, and what helps."""
+    """Return the reason why a partition has no video, and what to do."""
     if order is None:
         return "Not ordered yet: materialize it in Dagster"
     if order.state in _WAITING:
@@ -179,7 +179,7 @@ def facets_of(
 
 
 def _costs(counts: Sequence[TileCount]) -> tuple[str, str]:
-    """Return what all tiles cost, and what that makes for each accepted video, in USD."""
+    """Return the cost of all tiles, and that for each accepted video, in USD."""
     total = points_to_usd(sum(count.points for count in counts))
     accepted = sum(count.tiles for count in counts if count.verdict is Verdict.ACCEPTED)
     return f"{total:,.2f}", f"{total / accepted:,.2f}" if accepted else ""

@@ -1,1 +1,1 @@
-"""Scores by models of your own. Nothing here imports a model's library; the model does so when it is used."""
+"""Scores by your own models. Nothing here imports a model's library; the model does so when it is used."""

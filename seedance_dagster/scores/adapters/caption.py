@@ -28,7 +28,7 @@ def caption(
         model: Describes pictures of one video, RGB arrays of height, width and three colors.
         name: The name of the score and of its value.
         version: Change it with the model: videos are then described again.
-        pictures: How many the model is shown at most.
+        pictures: The most pictures that the model is shown.
         timeout_s: As in `Score`; it includes loading the model.
     """
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def sample_pictures(video: Video, count: int) -> list[Picture]:
-    """Return at most so many frames of a video, evenly spread: RGB arrays, of at most 1280 pixels a side."""
+    """Return up to `count` evenly spread frames of a video: RGB arrays, of at most 1280 pixels a side."""
     pictures = clip_of(video).film.pictures
     count = min(count, len(pictures))
     return [pictures[int((number + 0.5) / count * len(pictures))] for number in range(count)]

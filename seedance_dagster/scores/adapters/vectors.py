@@ -12,7 +12,7 @@ def mean_cosine(text: ArrayLike, pictures: ArrayLike) -> float:
     """Return the mean cosine of the angles between a text's vector and those of pictures.
 
     Raises:
-        ScoreError: They do not have the same length, or hold what is not a number.
+        ScoreError: They do not have the same length, or hold NaN or infinity.
     """
     one = np.asarray(text, np.float64).reshape(-1)
     many = np.asarray(pictures, np.float64)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def blocks_of(picture: NDArray[np.uint8] | NDArray[np.float64], size: int) -> NDArray[np.float32]:
     """Return the square blocks of a picture, as an array of block, row and column.
 
-    What is left over at the edges does not count. A picture that is smaller than a block has smaller ones.
+    Pixels that are left over at the edges do not count. A picture smaller than a block gets smaller blocks.
     """
     size = min(size, *picture.shape)
     rows, columns = (length // size for length in picture.shape)
@@ -25,7 +25,7 @@ def block_means(picture: NDArray[np.uint8] | NDArray[np.float64], size: int) -> 
 
 
 def shrunk(picture: NDArray[np.uint8] | NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Return a picture as a square of means of so many rows and columns, whatever its shape."""
+    """Return a picture of any shape as a square of means, with `size` rows and columns."""
     rows, columns = (_weights(length, size) for length in picture.shape)
     means: NDArray[np.float64] = rows @ picture.astype(np.float64) @ columns.T
     return means

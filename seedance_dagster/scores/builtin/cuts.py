@@ -38,6 +38,6 @@ def cut_positions(film: Film) -> list[int]:
 
 
 def _usual(changes: np.ndarray[tuple[int], np.dtype[np.float64]], number: int) -> float:
-    """Return the median change of the frames around one."""
+    """Return the median change of the frames around a frame."""
     near = [*changes[max(1, number - _NEAR) : number], *changes[number + 1 : number + 1 + _NEAR]]
     return float(np.median(near)) if near else 0.0

@@ -1,4 +1,4 @@
-"""Likeness of the first frame to the image that the video was asked to begin with."""
+"""Likeness of the first frame to the image that the request gave as the first frame."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DEMUXERS = {
 
 
 def first_frame_match(clip: Clip) -> float | None:
-    """Return how like the first frame is to the image it was made from, from 0 to 1; None without such.
+    """Return the likeness of the first frame to the image it was made from, from 0 to 1; None without one.
 
     It is the structural similarity (SSIM) of both at 64 pixels, the image cropped to the video's shape.
     """

@@ -9,9 +9,9 @@ from seedance_dagster.scores.clip import Clip
 
 
 def flicker(clip: Clip) -> float:
-    """Return how far the brightness of the picture goes up and down between frames, from 0 to 1.
+    """Return how much the brightness goes up and down from frame to frame, from 0 to 1.
 
-    A fade goes one way, so it does not count; frames beside a cut do not either.
+    A fade goes one way, so it does not count; neither do frames beside a cut.
     """
     film = clip.film
     brightness = film.gray.mean(axis=(1, 2)) / 255

@@ -1,4 +1,4 @@
-"""A perceptual hash of a video: alike for what looks alike."""
+"""A perceptual hash of a video: videos that look alike have similar hashes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def phash(clip: Clip) -> str:
 
 
 def _bits(picture: Picture) -> NDArray[np.bool_]:
-    """Return which of the lowest frequencies of a picture are stronger than half of them."""
+    """Return a bit for each of the lowest frequencies of a picture: whether it is above their median."""
     transform = _cosines()
     kept = (transform @ shrunk(picture, _SIZE) @ transform.T).ravel()
     kept[0] = 0  # brightness

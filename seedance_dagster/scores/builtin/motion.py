@@ -1,4 +1,4 @@
-"""Motion: the speed of what is seen."""
+"""Motion: the speed of the parts of the picture."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def motion(clip: Clip) -> float:
 
 
 def _shifts(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return how many pixels each block has moved, without those of which it cannot be said.
+    """Return how many pixels each block has moved, without blocks whose motion is uncertain.
 
-    By phase correlation: the transform of a shifted block differs in its phases alone, so what is left of
-    both has a peak at the shift.
+    By phase correlation: the transform of a shifted block differs only in its phases, so the inverse
+    transform of the phase difference has a peak at the shift.
     """
     seen = np.minimum(before.std(axis=(1, 2)), after.std(axis=(1, 2))) >= _TEXTURE
     if not seen.any():
@@ -64,7 +64,7 @@ def _low_pass(size: int) -> NDArray[np.float64]:
 
 
 def _located(lines: NDArray[np.float64], peaks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the shift that each line's peak means, between pixels: by a parabola through its logarithm."""
+    """Return the shift at each line's peak, in fractions of pixels, by a parabola through the logarithm."""
     size = lines.shape[1]
     around = (peaks[:, None] + [-1, 0, 1]) % size
     low, top, high = np.log(np.maximum(np.take_along_axis(lines, around, axis=1), 1e-6)).T

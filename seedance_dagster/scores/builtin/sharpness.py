@@ -11,15 +11,15 @@ Gray = NDArray[np.float32]
 
 _BLUR = 9  # pixels
 _SCALES, _SMALLEST = 3, 24  # pixels of a picture that is still halved
-_DETAIL = 0.1  # of 255, on average between neighbors: with less there is nothing to be seen
+_DETAIL = 0.1  # of 255, on average between neighbors: with less there is nothing to see
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def sharpness(clip: Clip) -> float:
     """Return how sharp the pictures are, from 0 to 1: the share of their detail that blurring takes away.
 
-    It does not depend on contrast. The measure is that of Crete and others (2007), on three scales, since one
-    blur cannot tell strong ones apart.
+    It does not depend on contrast. The measure is that of Crete and others (2007), on three scales, since on
+    one scale strong blurs look the same.
     """
     return float(np.mean([_sharpness(picture @ _LUMA) for picture in clip.film.pictures]))
 

@@ -11,5 +11,5 @@ def loudness_lufs(clip: Clip) -> float | None:
 
 
 def silence_share(clip: Clip) -> float | None:
-    """Return the share of the sound in which nothing is to be heard (below -60 dBFS); None without sound."""
+    """Return the share of the time in which the sound is below -60 dBFS; None without sound."""
     return clip.sound.silent_share if clip.sound else None

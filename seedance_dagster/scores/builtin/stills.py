@@ -11,7 +11,7 @@ from seedance_dagster.scores.clip import Clip
 
 _BLOCK = 8  # pixels
 _STILL = 2.0  # of 255: coding changes the mean of a block by less
-_DARK, _DARK_SHARE = 25.5, 0.98  # of 255; of the pixels of a black frame
+_DARK, _DARK_SHARE = 25.5, 0.98  # of 255; the share of dark pixels in a black frame
 
 
 def frozen_share(clip: Clip) -> float:
@@ -24,6 +24,6 @@ def frozen_share(clip: Clip) -> float:
 
 
 def black_share(clip: Clip) -> float:
-    """Return the share of the frames that are black, but for 2 % of their pixels."""
+    """Return the share of the frames that are black, except for at most 2 % of their pixels."""
     dark = (clip.film.gray < _DARK).mean(axis=(1, 2))
     return float((dark >= _DARK_SHARE).mean())

@@ -9,8 +9,8 @@ const status = document.getElementById("status");
 const reviewer = document.getElementById("reviewer");
 const HOVER_MS = 120, STATUS_MS = 5000;
 
-let current = null, opening = false, inStep = [], openedAt = 0, statusTimer = 0, countsTimer = 0;
-const done = [];  // what this page decided, for undo
+let current = null, opening = false, inSync = [], openedAt = 0, statusTimer = 0, countsTimer = 0;
+const done = [];  // the decisions of this page, for undo
 
 const tiles = () => [...grid.querySelectorAll(".tile")];
 const rowOf = (tile) => [...tile.closest(".prompt").querySelectorAll(".tile")];
@@ -30,7 +30,7 @@ async function fetchText(path) {
   return reply.text();
 }
 
-// Filters: the page is asked for again, so that the back button and links work.
+// Filters: the page is loaded again, so that the back button and links work.
 
 async function loadFacets() {
   try {
@@ -81,7 +81,7 @@ function watchEnd() {
   if (link) atEnd.observe(link);
 }
 
-// Playing: on hover, in the panel, and the takes of a prompt in step.
+// Playing: on hover, in the panel, and the takes of a prompt in sync.
 
 function preview(tile) {
   if (!isStored(tile) || tile.querySelector("video")) return null;
@@ -99,7 +99,7 @@ function endPreview(tile) {
   video.remove();
 }
 
-/** Play the preview of a tile; one that was taken away meanwhile ends no other that came in its place. */
+/** Play the preview of a tile; if it cannot be played, remove it, unless another one has replaced it. */
 function playPreview(tile) {
   const video = preview(tile);
   video?.play().catch(() => { if (video.isConnected) endPreview(tile); });
@@ -108,30 +108,30 @@ function playPreview(tile) {
 let hovering = 0;
 grid.addEventListener("pointerover", (event) => {
   const tile = event.target.closest(".tile");
-  if (!tile || tile.contains(event.relatedTarget) || inStep.includes(tile)) return;
+  if (!tile || tile.contains(event.relatedTarget) || inSync.includes(tile)) return;
   clearTimeout(hovering);
   hovering = setTimeout(() => playPreview(tile), HOVER_MS);
 });
 grid.addEventListener("pointerout", (event) => {
   const tile = event.target.closest(".tile");
-  if (!tile || tile.contains(event.relatedTarget) || inStep.includes(tile)) return;
+  if (!tile || tile.contains(event.relatedTarget) || inSync.includes(tile)) return;
   clearTimeout(hovering);
   endPreview(tile);
 });
 
-async function playInStep() {
-  if (inStep.length) {
-    for (const tile of inStep) endPreview(tile);
-    inStep = [];
+async function playInSync() {
+  if (inSync.length) {
+    for (const tile of inSync) endPreview(tile);
+    inSync = [];
     return;
   }
   const takes = current ? rowOf(current).filter(isStored) : [];
   if (!takes.length) return;
   for (const tile of takes) endPreview(tile);
-  inStep = takes;
+  inSync = takes;
   const videos = takes.map(preview);
   await playTogether(videos);
-  say(`${takes.length} takes are played in step. Press c to stop.`);
+  say(`${takes.length} takes play in sync. Press c to stop.`);
 }
 
 function togglePlayer() {
@@ -152,11 +152,11 @@ function select(tile, { open = true } = {}) {
 }
 
 async function openClip(tile) {
-  const asked = ++openedAt;
+  const serial = ++openedAt;
   const { set, partition } = tile.dataset;
   try {
     const html = await fetchText(`/clip?${new URLSearchParams({ set, clip: partition })}`);
-    if (asked !== openedAt) return;
+    if (serial !== openedAt) return;
     panel.innerHTML = html;  // made by the server, everything in it escaped
     panel.hidden = false;
     watchPlayer();
@@ -196,13 +196,13 @@ panel.addEventListener("submit", (event) => {
 
 // Verdicts.
 
-/** Return what the panel shows, if it has a video. */
+/** Return the clip in the panel, if it has a video. */
 function opened() {
   const article = panel.querySelector("article");
   return article && article.dataset.sha256 ? article : null;
 }
 
-/** Return what a key concerns: the tile that is marked, or a clip whose tile is not on this page. */
+/** Return the video that a key acts on: the marked tile, or a clip whose tile is not on this page. */
 function subject() {
   if (current) return isStored(current) ? current : null;
   return opened();
@@ -220,9 +220,9 @@ async function send(action, subjects, note = "") {
   }).catch(() => null);
   const answer = await reply?.json().catch(() => null);
   if (!reply?.ok || !answer) { say(answer?.error || "The gallery does not answer: nothing was recorded."); return false; }
-  for (const [partition, given] of Object.entries(answer.verdicts)) show(find(set, partition), given.verdict);
-  const said = Object.entries(answer.verdicts).map(([partition, given]) => `${partition}: ${given.verdict}`).join(", ");
-  say(answer.others ? `${said}. ${answer.others}.` : said);
+  for (const [partition, { verdict }] of Object.entries(answer.verdicts)) show(find(set, partition), verdict);
+  const summary = Object.entries(answer.verdicts).map(([partition, { verdict }]) => `${partition}: ${verdict}`).join(", ");
+  say(answer.others ? `${summary}. ${answer.others}.` : summary);
   if (action !== "undo") done.push(Object.keys(seen).filter((partition) => partition in answer.verdicts).map(
     (partition) => ({ dataset: { set, partition, sha256: seen[partition] } })));
   clearTimeout(countsTimer);
@@ -255,7 +255,7 @@ async function decide(action) {
 async function openNote(one) {
   const shown = opened();
   if (!shown || shown.dataset.partition !== one.dataset.partition || shown.dataset.set !== one.dataset.set) {
-    opening = true;  // what is typed meanwhile is the note's, and no verdict
+    opening = true;  // keys typed meanwhile are meant for the note, not as verdicts
     await openClip(one);
     opening = false;
   }
@@ -263,7 +263,7 @@ async function openNote(one) {
   if (form) { form.hidden = false; form.querySelector("textarea").focus(); }
 }
 
-/** Go on to what is to be reviewed next. */
+/** Select the next video to review. */
 function next(one) {
   const all = tiles();
   const at = all.indexOf(find(one.dataset.set, one.dataset.partition));
@@ -285,7 +285,7 @@ async function choose(number) {
 const KEYS = {
   j: () => move(1), ArrowRight: () => move(1), ArrowDown: () => move(1),
   k: () => move(-1), ArrowLeft: () => move(-1), ArrowUp: () => move(-1),
-  " ": togglePlayer, c: playInStep, "/": () => search.focus(),
+  " ": togglePlayer, c: playInSync, "/": () => search.focus(),
   a: () => decide("accept"), x: () => decide("discard"), u: () => decide("undo"), n: () => decide("note"),
 };
 

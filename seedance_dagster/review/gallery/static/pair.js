@@ -33,7 +33,7 @@ async function request(path, options) {
 async function begin() {
   const name = nameOf();
   if (!name) return;
-  round = 1;  // where all pairs were judged before, the page says so
+  round = 1;  // if all pairs were judged before, the page says so
   const query = new URLSearchParams({ ...question, reviewer: name });
   const next = await request(`/compare/next?${query}`);
   if (next) await show(next);

@@ -2,7 +2,7 @@
 
 const DRIFT_S = 0.1;
 
-/** Play videos in step, from their beginning; return true once they run, and false where one cannot be played. */
+/** Play videos in sync, from their beginning; return true once they run, and false if one cannot be played. */
 async function playTogether(videos) {
   const ready = (video) => new Promise((resolve) => {
     if (video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA) resolve();
@@ -15,7 +15,7 @@ async function playTogether(videos) {
   const [first, ...others] = videos;
   first.ontimeupdate = () => {
     for (const video of others) {
-      // Across the end of the loop the shorter way round is no drift.
+      // One video may have started its loop again before the other: that is no drift.
       const apart = Math.abs(video.currentTime - first.currentTime);
       const drift = Math.min(apart, Math.max(first.duration - apart, 0));
       if (drift > DRIFT_S && !video.seeking) video.currentTime = first.currentTime;
