@@ -1,4 +1,4 @@
-"""`archive --apply` that ends at one of its moments, by a real SIGKILL: `python -m killed_archive MOMENT`.
+"""`archive --apply` in a process that ends at one of its moments, by a real SIGKILL.
 
 A moment is before or after a statement in the ledger, a commit, or a request to S3. Parts have two orders.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from itertools import count
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -39,7 +41,12 @@ def kill_at(moment: int) -> None:
     Settings.open_store = open_watched  # type: ignore[method-assign]
 
 
-if __name__ == "__main__":
+def run_archive(moment: int, environ: Mapping[str, str], folder: Path, output: Path) -> None:
+    """Run the command in a folder with an environment; what it prints is added to a file."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.stdout = sys.stderr = output.open("a")
     archiving.ORDERS_OF_A_PART = 2
-    kill_at(int(sys.argv[1]))
+    kill_at(moment)
     root(["archive", "--apply"])

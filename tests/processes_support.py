@@ -13,13 +13,25 @@ from pathlib import Path
 COMMAND = [sys.executable, "-c", "from seedance_dagster.cli import main; main()"]
 
 
-_LEDGER = ["seedance_dagster.ledger.ledger", "seedance_dagster.ledger.migrations.upgrade"]
+_LOADED = [
+    "boto3.session",
+    "boto3.s3.transfer",
+    "pandas",
+    "psycopg",
+    "pyarrow.dataset",
+    "pyarrow.parquet",
+    "seedance_dagster.cli.commands.archive",
+    "seedance_dagster.ledger.ledger",
+    "seedance_dagster.ledger.migrations.upgrade",
+    "seedance_dagster.storage.s3",
+    "sqlalchemy.dialects.postgresql.psycopg",
+]
 
 
-def ledger_processes() -> ForkServerContext:
+def loaded_processes() -> ForkServerContext:
     """Return the way to start processes that use a ledger: its modules are loaded once, not in each."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(_LEDGER)
+    context.set_forkserver_preload(_LOADED)
     return context
 
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from archive_support import in_ledger, journals, services_of, traced
 from audit_world import World
 from factories import Clock, open_ledger
+from killed_archive import run_archive
+from processes_support import loaded_processes
 from stores import open_store
 
 from seedance_dagster.cli.environ import for_children, unconfigured
@@ -28,7 +27,6 @@ from seedance_dagster.ledger.base import utc_now
 ORDERS = 12
 MOMENTS = 120
 """More than a run for a part has, and fewer than one for all of them."""
-TESTS = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.integration
 
@@ -50,24 +48,20 @@ def old_world(ledger_url: str, s3: S3Service, clock: Clock) -> Iterator[World]:
         yield world
 
 
-def run_archive(world: World, ledger_url: str, s3: S3Service, moment: int) -> int:
+def killed(world: World, ledger_url: str, s3: S3Service, moment: int, folder: Path) -> bool:
     """Run the command until it ends, or kills itself at a moment."""
-    environ: dict[str, Any] = (
-        unconfigured(os.environ)
-        | s3.environ
-        | {
-            "AWS_ENDPOINT_URL_S3": s3.url,
-            "SEEDANCE_LEDGER_URL": ledger_url,
-            "SEEDANCE_S3_BUCKET": world.store.bucket,
-            "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
-        }
-    )
-    command = [sys.executable, "-m", "killed_archive", str(moment)]
-    done = subprocess.run(
-        command, env=for_children(environ), check=False, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stdout + done.stderr
-    return done.returncode
+    environ = unconfigured(os.environ) | s3.environ
+    environ |= {
+        "AWS_ENDPOINT_URL_S3": s3.url,
+        "SEEDANCE_LEDGER_URL": ledger_url,
+        "SEEDANCE_S3_BUCKET": world.store.bucket,
+    }
+    output = folder / "output.txt"
+    run = loaded_processes().Process(target=run_archive, args=(moment, for_children(environ), folder, output))
+    run.start()
+    run.join(120)
+    assert run.exitcode in (0, -signal.SIGKILL), output.read_text()
+    return run.exitcode != 0
 
 
 def tree(services: Services) -> list[str]:
@@ -87,7 +81,7 @@ def test_nothing_of_a_journal_is_lost(ledger_url, s3_server, tmp_path, monkeypat
         ledger, services, kills = world.ledger, services_of(world.ledger, world.store, clock), 0
         before = journals(services), tree(services)
         assert world.kinds() == []
-        while run_archive(world, ledger_url, s3_server, chance.randint(1, MOMENTS)):
+        while killed(world, ledger_url, s3_server, chance.randint(1, MOMENTS), tmp_path):
             kills += 1
             assert (journals(services), tree(services)) == before
             assert world.kinds() == []

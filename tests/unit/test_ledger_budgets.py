@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 import sqlalchemy as sa
-from processes_support import ledger_processes
+from processes_support import loaded_processes
 
 from seedance_dagster.ledger.budgets import Budget, order_money
 from seedance_dagster.ledger.errors import BudgetExceededError
@@ -175,7 +175,7 @@ def test_sixteen_processes_cannot_exceed_a_budget(ledger_url, new_order):
     """Sixteen processes that place orders at once stop exactly at the limit, on each database."""
     Ledger.open(ledger_url).close()
     jobs = [(ledger_url, new_order(f"p{n}", estimated_points=3_000_000)) for n in range(16)]
-    with ProcessPoolExecutor(16, mp_context=ledger_processes()) as pool:
+    with ProcessPoolExecutor(16, mp_context=loaded_processes()) as pool:
         placed = list(pool.map(_place, jobs))
     assert sum(placed) == 10 * 3
     ledger = Ledger.open(ledger_url)
@@ -187,7 +187,7 @@ def test_the_runs_of_one_backfill_share_its_limit(ledger_url, new_order):
     """Row d14: parts that order at once, again and again, stop together at the limit of the whole."""
     Ledger.open(ledger_url).close()
     jobs = [(ledger_url, new_order(f"p{n}"), 5 * 4_000_000) for n in range(4)]
-    with ProcessPoolExecutor(4, mp_context=ledger_processes()) as pool:
+    with ProcessPoolExecutor(4, mp_context=loaded_processes()) as pool:
         placed = list(pool.map(_place_within, jobs))
         retried = list(pool.map(_place_within, jobs))
     assert (sum(placed), sum(retried)) == (5, 5)  # what the first tries ordered is joined

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from processes_support import ledger_processes
+from processes_support import loaded_processes
 
 from seedance_dagster.ledger import engines
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
@@ -166,7 +166,7 @@ def test_a_migration_that_fails_leaves_an_empty_database(ledger_url, monkeypatch
 @pytest.mark.each_database
 def test_processes_may_open_an_empty_ledger_at_once(ledger_url):
     """Four processes that open one empty database all succeed."""
-    with ProcessPoolExecutor(4, mp_context=ledger_processes()) as pool:
+    with ProcessPoolExecutor(4, mp_context=loaded_processes()) as pool:
         assert list(pool.map(_open_and_count, [ledger_url] * 4)) == [0] * 4
 
 

@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from processes_support import ledger_processes
+from processes_support import loaded_processes
 
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import BudgetExceededError, LedgerUnavailableError
@@ -27,7 +27,7 @@ SUBMITTERS = 16
 def test_killed_submitters_exceed_no_budget(ledger_url, new_order):
     """Not by a point, with kills at random moments; all that fits is ordered, each once."""
     Ledger.open(ledger_url).close()
-    context, chance = ledger_processes(), random.Random(1)
+    context, chance = loaded_processes(), random.Random(1)
     wanted = [
         [new_order(f"p{n}-{m}", fingerprint=f"p{n}-{m}", estimated_points=PRICE) for m in range(10)]
         for n in range(SUBMITTERS)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from processes_support import ledger_processes
+from processes_support import loaded_processes
 
 from seedance_dagster.api.pacing import SharedPacer
 from seedance_dagster.engine.shared_rate import shared_rate
@@ -79,7 +79,7 @@ def test_two_processes_keep_one_rate(ledger_url):
     """Together they never send more than the rate allows."""
     Ledger.open(ledger_url).close()
     rate, requests = 40, 32
-    context = ledger_processes()
+    context = loaded_processes()
     with ProcessPoolExecutor(2, context, start_together, (context.Barrier(2),)) as pool:
         times = [pool.submit(send_many, ledger_url, requests, rate) for _ in range(2)]
         (began, *sent), (also_began, *also_sent) = (future.result() for future in times)
