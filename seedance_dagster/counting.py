@@ -8,8 +8,8 @@ def counted(count: int, one: str, many: str = "") -> str:
 
     Args:
         count: The number.
-        one: The words behind 1.
-        many: Those behind any other number; by default `one` with an s.
+        one: The words after 1.
+        many: The words after any other number; by default `one` with an s.
 
     Example:
         >>> counted(1, "order"), counted(3, "video is", "videos are"), counted(1200, "row")
@@ -19,14 +19,14 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 
 def part_of(part: int, whole: int, noun: str, one: str, many: str) -> str:
-    """Return how many of some things something is true of.
+    """Return the number of things out of a whole, with the words that hold for them.
 
     Args:
-        part: Their number.
+        part: The number of these things.
         whole: The number of all.
         noun: The noun in the singular.
-        one: The words behind it for one thing.
-        many: Those for several.
+        one: The words after it for one thing.
+        many: The words for several.
 
     Example:
         >>> part_of(0, 1, "prompt", "was rejected", "were rejected"), part_of(7, 24, "video", "is", "are")

@@ -1,4 +1,4 @@
-"""Garbage collection, which costs a third of the time in which many objects are made that stay."""
+"""Garbage collection, paused while many lasting objects are made: it takes a third of that time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Look for no cycles while the block runs: prompts and orders have none."""
-    if not gc.isenabled():  # another block, or thread, ends it
+    """Pause garbage collection while the block runs: prompts and orders have no cycles."""
+    if not gc.isenabled():  # another block or thread has paused it, and enables it again
         yield
         return
     gc.disable()

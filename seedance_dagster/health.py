@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _LOW_BUDGET_SHARE = 0.1
 _PRICE_TOLERANCE = 0.02
-_NEWEST_CHARGES = 20  # prices change: what was charged long ago says nothing about today's table
-_FEW_CHARGES = 2  # so many may simply be wrong
+_NEWEST_CHARGES = 20  # prices change: old charges say nothing about today's table
+_FEW_CHARGES = 2  # this many may be off by chance
 _NO_REASON = "no reason given"
 _EDIT_OR_RESUBMIT = "edit the prompt, or set resubmit_rejected in a run's config"
 _PAY_AGAIN = "it was paid for: to pay again, set resubmit_rejected in a run's config"
@@ -41,7 +41,7 @@ class NoVideoReason:
     """The reason why a partition has no video.
 
     Attributes:
-        reason: What happened, in the vendor's words where it was the vendor.
+        reason: What happened, in the vendor's words where they are known.
         advice: What a person can do; empty where the reason says it.
     """
 
@@ -71,7 +71,7 @@ class PriceDrift:
     def outdated(self) -> bool:
         """True where the price table is to blame: typical charges are off, or too many for coincidence.
 
-        Those are a tenth of them, and at least three.
+        Too many are more than a tenth of them, and at least three.
         """
         many = len(self.deviating) > max(len(self.newest) // 10, _FEW_CHARGES)
         return many or _deviates(self.factor)
@@ -93,8 +93,8 @@ class PriceDrift:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.deviating)} of the newest {counted(len(self.newest), 'video')} cost something "
-            f"else than estimated, typically {median(map(_charge_factor, self.deviating)):.3g} times as much"
+            f"{len(self.deviating)} of the newest {counted(len(self.newest), 'video')} did not cost what "
+            f"was estimated, typically {median(map(_charge_factor, self.deviating)):.3g} times as much"
         )
 
 
@@ -117,7 +117,7 @@ def stuck_reason(order: Order, *, now: datetime, stale_after: timedelta) -> str 
 
 
 def _submitted_reason(order: Order, *, stale: datetime) -> str | None:
-    """Return why an order needs a person whose task was made; `stale` is when its POST was too long ago."""
+    """Return why a submitted order needs a person; one submitted before `stale` has waited too long."""
     if order.error_class == UNREADABLE:
         return (
             f"the vendor does not show task {order.task_id} of order {order.order_id}; it is asked again "
@@ -133,13 +133,13 @@ def _submitted_reason(order: Order, *, stale: datetime) -> str | None:
 
 
 def unknown_charge_reason(order: Order) -> str | None:
-    """Return what an ended order counts as while its charge is unknown; None where it is known."""
+    """Return the amount that an ended order counts as while its charge is unknown; None where it is known."""
     if not order.charge_unknown:
         return None
     return (
         f"the vendor did not report the charge of task {order.task_id}: it counts as "
         f"{usd_text(order.charge_or_hold)}, until `seedance-dagster reconcile {order.order_id} "
-        "--end --charged USD` books what it was"
+        "--end --charged USD` records it"
     )
 
 
@@ -179,7 +179,7 @@ def price_drifts(orders: Iterable[Order]) -> list[PriceDrift]:
 
 
 def priced_orders(orders: Iterable[Order]) -> list[Order]:
-    """Return those orders that `price_drifts` needs, whatever others there are."""
+    """Return the orders that `price_drifts` needs."""
     return [order for charged in _newest_charges(orders).values() for order in charged]
 
 

@@ -84,7 +84,7 @@ class ApiOptions(BaseModel):
     )
     preflight: bool | None = Field(
         default=None,
-        description="Look at each reference file before an order is placed, so that an "
+        description="Check each reference file before an order is placed, so that an "
         "unusable one costs nothing. By default on, unless the API runs on this machine.",
     )
     allow_private_hosts: bool | None = Field(
@@ -116,10 +116,10 @@ class ApiOptions(BaseModel):
         description="A YAML file of prices that win over the packaged ones, and of further task types.",
     )
     budget_usd_per_day: float | None = usd_amount(
-        "The most that may be spent in a UTC day, in USD. What would exceed it is not ordered.",
+        "The most that may be spent in a UTC day, in USD. Orders that would exceed it are not placed.",
     )
     budget_usd_per_month: float | None = usd_amount(
-        "The most that may be spent in a UTC month, in USD. What would exceed it is not ordered.",
+        "The most that may be spent in a UTC month, in USD. Orders that would exceed it are not placed.",
     )
 
     @field_validator("reference_links")
@@ -130,13 +130,13 @@ class ApiOptions(BaseModel):
         return way
 
     def load_catalog(self) -> Catalog:
-        """Return what can be ordered, and its prices; raise `PriceFileError` for a file with problems."""
+        """Return the catalog of what can be ordered; raise `PriceFileError` for a file with problems."""
         from seedance_dagster.prompts.price_file import load_catalog  # noqa: PLC0415  heavy
 
         return load_catalog(self.prices)
 
     def policy(self) -> Policy:
-        """Return the engine's policy; an API on this machine is trusted with its own addresses by default."""
+        """Return the engine's policy; by default, an API on this machine may use private addresses."""
         from seedance_dagster.engine.policy import Policy  # noqa: PLC0415  heavy
         from seedance_dagster.ledger.budgets import Budget  # noqa: PLC0415  heavy
 
@@ -167,7 +167,7 @@ class StorageOptions(BaseModel):
     video_url: str = Field(
         default="",
         description="The link by which a browser opens a video, such as `https://cdn.example.com/{key}`, "
-        "with the key in the bucket in the place of `{key}`. Each video's event shows it.",
+        "with `{key}` in place of the key in the bucket. Each video's event shows it.",
     )
     s3_addressing: str = Field(
         default="auto",
@@ -176,7 +176,7 @@ class StorageOptions(BaseModel):
     )
     s3_encryption: str = Field(
         default="",
-        description="The store's encryption of what is written: `AES256`, `aws:kms` or `aws:kms:dsse`. By "
+        description="The store's encryption of new objects: `AES256`, `aws:kms` or `aws:kms:dsse`. By "
         "default the bucket's own.",
     )
     s3_kms_key: str = Field(
@@ -185,18 +185,16 @@ class StorageOptions(BaseModel):
     )
     s3_acl: str = Field(
         default="",
-        description="The canned ACL of what is written, such as `bucket-owner-full-control`. Default: none.",
+        description="The canned ACL of new objects, such as `bucket-owner-full-control`. Default: none.",
     )
     s3_storage_class: str = Field(
         default="",
-        description="The storage class of what is written, such as `STANDARD_IA`; by default the bucket's. "
+        description="The storage class of new objects, such as `STANDARD_IA`; by default the bucket's. "
         "Objects must be readable at once, so archives cannot be used.",
     )
-    s3_tags: str = Field(
-        default="", description="Tags of what is written, such as `team=ads&project=spring`."
-    )
+    s3_tags: str = Field(default="", description="Tags of new objects, such as `team=ads&project=spring`.")
     s3_requester_pays: bool = Field(
-        default=False, description="Agree to pay for requests, for buckets of others that demand it."
+        default=False, description="Agree to pay for requests, where the owner of the bucket demands it."
     )
     previews: bool = Field(
         default=False,
@@ -254,7 +252,7 @@ class StorageOptions(BaseModel):
     @classmethod
     def _readable_class(cls, name: str) -> str:
         if name in _ARCHIVES:
-            raise ValueError(f"is {name}, whose objects cannot be read at once; allowed are others")
+            raise ValueError(f"is {name}, whose objects cannot be read at once; allowed are other classes")
         return name
 
     @field_validator("s3_tags")
@@ -265,7 +263,7 @@ class StorageOptions(BaseModel):
         return tags
 
     def request_options(self) -> RequestOptions:
-        """Return what every request to the store carries."""
+        """Return the options that every request to the store carries."""
         from seedance_dagster.storage.requests import RequestOptions  # noqa: PLC0415  loads with the store
 
         return RequestOptions(
@@ -273,7 +271,7 @@ class StorageOptions(BaseModel):
         )
 
     def signer(self) -> Signer | None:
-        """Return what signs videos; None where neither certificate nor key is set. Nothing is read yet."""
+        """Return the signer of videos; None where neither certificate nor key is set. Nothing is read yet."""
         from seedance_dagster.media.credentials import CredentialSettings, Signer  # noqa: PLC0415  heavy
 
         if not self.c2pa_certificate and not self.c2pa_key:
@@ -291,4 +289,4 @@ def _is_on_this_machine(base_url: str) -> bool:
     try:
         return urlsplit(base_url).hostname in _LOOPBACK
     except ValueError:
-        return False  # the client says what is wrong with it
+        return False  # the client reports the problem

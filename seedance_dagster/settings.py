@@ -89,7 +89,7 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
     def settings_customise_sources(  # type: ignore[override]  # pydantic names its arguments
         cls, _settings: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_others: object
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read only what `from_environ` passes."""
+        """Read only the values that `from_environ` passes."""
         return (init_settings,)
 
     @classmethod
@@ -224,7 +224,7 @@ def default_ledger_url(home: str | os.PathLike[str], *, config: str | os.PathLik
 
     Args:
         home: The folder.
-        config: The folder of dagster.yaml, where that is another one.
+        config: The folder of dagster.yaml, if it is another one.
 
     Raises:
         SettingError: Dagster's storage is elsewhere, so that several machines may share it.
@@ -232,7 +232,7 @@ def default_ledger_url(home: str | os.PathLike[str], *, config: str | os.PathLik
     if storage := _shared_storage(Path(config or home)):
         raise SettingError(
             f"Dagster's storage is shared between machines ({storage}): set SEEDANCE_LEDGER_URL to a "
-            "PostgreSQL database, the same for each of them, or each would pay by itself. Where one machine "
+            "PostgreSQL database, the same for each of them, or each would pay on its own. Where one machine "
             "does everything, a SQLite file will do"
         )
     return f"sqlite:///{Path(home).absolute() / 'seedance' / 'ledger.db'}"
@@ -252,7 +252,7 @@ def _shared_storage(home: Path) -> str | None:
     for name in ("storage", "event_log_storage", "run_storage"):
         storage = config.get(name)
         if storage and not _is_sqlite(storage):
-            return f"{name} of {file} names no SQLite"
+            return f"{name} of {file} is not SQLite"
         folder = _base_dir(storage)
         if folder is not None and not Path(str(folder)).absolute().is_relative_to(home.absolute()):
             return f"{name} of {file} is in {folder}"
@@ -275,7 +275,7 @@ def _base_dir(storage: object) -> object:
 
 def _describe(problem: Mapping[str, Any]) -> str:
     variable = str(problem["loc"][0])
-    if variable in Settings.model_fields:  # so a default is named that cannot be used
+    if variable in Settings.model_fields:  # so the default value is the problem
         variable = str(Settings.model_fields[variable].validation_alias)
     if problem["type"] == "value_error":
         return f"{variable}: {problem['ctx']['error']}"

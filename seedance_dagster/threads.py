@@ -31,6 +31,6 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 def in_decoding_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run work in the one thread of this process that decodes pictures, and wait for it.
 
-    A thread keeps about 10 MB once it has decoded something: one does, not every one that transfers.
+    A thread keeps about 10 MB once it has decoded something: only this one does, not each that transfers.
     """
     return _DECODING.submit(work, *args, **kwargs).result()

@@ -28,7 +28,7 @@ def misspelled(environ: Mapping[str, str]) -> list[str]:
 
 
 def _meant(name: str, known: Iterable[str]) -> str | None:
-    """Return the variable that a name resembles; the words behind the prefix count most."""
+    """Return the variable that a name resembles; the words after the prefix count most."""
     prefix, _, rest = name.partition("_")
     if not get_close_matches(prefix, _PREFIXES, n=1, cutoff=_CLOSE):
         return None

@@ -1,4 +1,4 @@
-"""Judgements on one stored video: what checks in Dagster and the gallery say of it."""
+"""Judgements on one stored video, for the checks in Dagster and for the gallery."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def object_problem(order: Order, sizes: Mapping[str, int]) -> str | None:
 
 
 def video_problems(order: Order, sizes: Mapping[str, int] | None) -> dict[str, str]:
-    """Return what is wrong with a video, by the names of checks; without `sizes` of its objects nothing."""
+    """Return the problems of a video by the names of checks; `sizes` None leaves out that of its objects."""
     reasons = {name: judge(order) for name, judge in VIDEO_CHECKS.items()}
     if sizes is not None:
         reasons[OBJECTS_INTACT] = object_problem(order, sizes)

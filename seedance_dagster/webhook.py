@@ -26,11 +26,11 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.threads import in_thread
 
 MAX_BODY_BYTES = 1_000_000
-"""The most that a delivery may have; the vendor's have a few thousand."""
+"""The largest delivery that is accepted; the vendor's have a few thousand bytes."""
 
 _READ_S = 10.0
 _MOST_ID = 200
-_CLOSE = {"Connection": "close"}  # what is left of the request is not read
+_CLOSE = {"Connection": "close"}  # the rest of the request is not read
 
 
 def create_app(
@@ -51,19 +51,19 @@ def create_app(
             raise HTTPException(HTTPStatus.UNAUTHORIZED, "wrong secret", _CLOSE)
         task_id = _task_id(await _read(request))
         # An unknown task gets the same answer: it may be another program's.
-        await _asked(lambda: ledger.polls.first([task_id]))
+        await _ask(lambda: ledger.polls.first([task_id]))
         return PlainTextResponse("accepted", HTTPStatus.ACCEPTED)
 
     async def health(_: Request) -> Response:
-        await _asked(ledger.pauses.active)
+        await _ask(ledger.pauses.active)
         return PlainTextResponse("ok")
 
     app = Starlette(routes=[Route("/", receive, methods=["POST"]), Route("/health", health)])
     return _logged(_without_prefix(app, path_prefix), log)
 
 
-async def _asked(question: Callable[[], object]) -> None:
-    """Ask the ledger; the vendor may deliver again what it cannot take now."""
+async def _ask(question: Callable[[], object]) -> None:
+    """Ask the ledger; refuse the delivery if it does not answer: the vendor may deliver it again."""
     try:
         await in_thread(question)
     except LedgerError:
@@ -121,7 +121,7 @@ def _without_prefix(app: ASGIApp, path_prefix: str) -> ASGIApp:
 
 
 def _logged(app: ASGIApp, log: Callable[[str], object]) -> ASGIApp:
-    """Return an application that logs each request without what may hold a secret."""
+    """Return an application that logs each request, without the parts that may hold a secret."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         async def note(message: Message) -> None:

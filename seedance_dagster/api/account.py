@@ -58,7 +58,7 @@ def _balances(fields: Mapping[str, Any]) -> dict[str, int | None]:
     quota, wallet = (_mapping(fields.get(name)) for name in ("quota", "wallet"))
     points, packs = _points(wallet.get("point_remain"), 1), _in_packs(fields.get("credit_pack_info"))
     if points == 0 and packs is None and fields.get("credit_pack_info"):
-        points = None  # there is a pack, and an empty wallet says nothing of it
+        points = None  # there is a pack, and an empty wallet says nothing about it
     return {
         "wallet.point_remain": points,
         "equivalent_in_usd": _points(fields.get("equivalent_in_usd"), POINTS_PER_USD),
@@ -68,7 +68,7 @@ def _balances(fields: Mapping[str, Any]) -> dict[str, int | None]:
 
 
 def _in_packs(info: object) -> int | None:
-    """Return the credits of one pack, or of a list of packs, in points; None where a pack does not tell."""
+    """Return the credits of one pack, or of a list of packs, in points; None where a pack states none."""
     packs = info if isinstance(info, list) else [info]
     amounts = [_points(_mapping(pack).get("available_credits"), _POINTS_PER_CREDIT) for pack in packs]
     known = [amount for amount in amounts if amount is not None]

@@ -11,7 +11,7 @@ from seedance_dagster.api.errors import AuthenticationError, InvalidRequestError
 
 
 def valid_key(api_key: SecretStr) -> SecretStr:
-    """Return an API key without blanks around it; raise `AuthenticationError` for an impossible one."""
+    """Return an API key without spaces around it; raise `AuthenticationError` for a malformed one."""
     key = api_key.get_secret_value().strip()
     if not key:
         raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
@@ -23,10 +23,10 @@ def valid_key(api_key: SecretStr) -> SecretStr:
 
 
 def valid_base_url(base_url: str, name: str = "GOAPI_BASE_URL", example: str = "https://api.goapi.ai") -> str:
-    """Return an address that gets the key; raise `InvalidRequestError` if it is malformed or not encrypted.
+    """Return an address to send the key to; raise `InvalidRequestError` if it is malformed or not encrypted.
 
     Args:
-        base_url: The root of the API, or another address of the vendor's.
+        base_url: The root of the API, or another address of the vendor.
         name: The variable that sets it.
         example: An address that is allowed.
     """
@@ -38,7 +38,9 @@ def valid_base_url(base_url: str, name: str = "GOAPI_BASE_URL", example: str = "
     if not plain or not url.host or url.scheme not in ("http", "https"):
         raise InvalidRequestError(f"{name} is not valid; it looks like {example}")
     if url.path.rstrip("/").endswith(("/api/v1", "/api/v1/task")):
-        raise InvalidRequestError(f"{name} is the API's root alone, without /api/v1; it looks like {example}")
+        raise InvalidRequestError(
+            f"{name} must be the root of the API, without /api/v1; it looks like {example}"
+        )
     if url.scheme == "http" and not _is_loopback(url.host):
         raise InvalidRequestError(
             f"{name} must be https: otherwise the key is sent to {url.host} unencrypted"

@@ -1,4 +1,4 @@
-"""The body of a reply, cut at a size limit while it is read, unpacked size included."""
+"""The body of a reply, read up to a limit that also holds for its unpacked size."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Catalog:
 
     @property
     def priced_types(self) -> tuple[str, ...]:
-        """The same, and the removal of watermarks where its price is known."""
+        """The types that can be ordered, and the removal of watermarks where its price is known."""
         return (*self.task_types, *((REMOVE_WATERMARK,) if self.can_remove_watermarks else ()))
 
     def resolutions(self, task_type: str) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ class Catalog:
 
     @property
     def can_remove_watermarks(self) -> bool:
-        """True where a team has given the price of it."""
+        """True where a team has set a price for it."""
         return bool(self.prices.resolutions(REMOVE_WATERMARK))
 
     def estimate_removal(self, request: GenerationRequest, *, at: datetime) -> Estimate:

@@ -59,7 +59,7 @@ class SeedanceClient:
         api_key: Sent to the hosts of `base_url` and `upload_url` only.
         base_url: The API's root; https, or http on this machine.
         upload_url: The file service; https, or http on this machine.
-        requests_per_second: Of all clients of the process, or of all that reserve in the same place.
+        requests_per_second: The rate of all clients of the process, or of all that share `reserve`.
         reserve: Shares the rate with other processes; None for a rate of this process's own.
         timeout_s: Longest time for a single GET, in seconds.
         post_timeout_s: Longest time for a POST, in seconds; the vendor may fetch references first.
@@ -141,11 +141,11 @@ class SeedanceClient:
     ) -> Task:
         """Create a paid task.
 
-        The rate limit is waited for first and the connection made; then the last look decides.
+        The client waits for the rate limit and connects first; then the last look decides.
 
         Args:
             request: A validated request.
-            mark: Says whose POST it is, where the client has a webhook.
+            mark: Names the order of the POST, where the client has a webhook.
             last_look: Lets the POST leave, or holds it back.
 
         Returns:

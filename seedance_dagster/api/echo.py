@@ -1,4 +1,4 @@
-"""A task's echo of the request: which small changes the vendor makes to a text, and whose task it is.
+"""A task's echo of its request: the small changes that the vendor makes to a text, and whose task it is.
 
 The vendor may trim a text, escape it as HTML or change its quotation marks. No such change is assumed: each
 is believed only after a known task of the account has shown it.

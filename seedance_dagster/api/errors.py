@@ -39,7 +39,7 @@ class AuthenticationError(NoTaskMadeError):
     """The API key is missing, malformed or refused (HTTP 401 or 403).
 
     Attributes:
-        reply: What the vendor said, without the advice to check the key.
+        reply: The vendor's reply, without the advice to check the key.
     """
 
     def __init__(self, message: str, *, reply: str | None = None) -> None:
@@ -100,7 +100,7 @@ class AddressError(NoTaskMadeError):
 
 
 class HeldBackError(NoTaskMadeError):
-    """The POST did not leave, since something changed while it waited; the message says what."""
+    """The POST was not sent, since something changed while it waited; the message says what."""
 
 
 class NotSentError(NoTaskMadeError):

@@ -6,7 +6,7 @@ from seedance_dagster.api.refusals import FailureClass, refusals
 from seedance_dagster.api.wire import Task, TaskStatus
 from seedance_dagster.net.redaction import redact
 
-_MOST_SEARCHED = 8000  # characters of a reason, which is cut further once it is clean
+_MOST_SEARCHED = 8000  # characters of a reason, which is cut further once it is redacted
 
 
 def classify_failure(task: Task) -> tuple[FailureClass, str]:
@@ -16,7 +16,7 @@ def classify_failure(task: Task) -> tuple[FailureClass, str]:
         The class, and the explanation as one line whose links carry no signatures.
     """
     reason = "; ".join(filter(None, map(_one_line, task.logs))) or _one_line(task.error_message)
-    prompt = str(task.input.get("prompt") or "").strip()  # what the vendor quotes of it says nothing
+    prompt = str(task.input.get("prompt") or "").strip()  # words that the vendor quotes from it say nothing
     if task.status is TaskStatus.ENDED:
         reason = f"the vendor reports it as {task.raw_status}" + (f": {reason}" if reason else "")
         return FailureClass.UNKNOWN, redact(reason[:_MOST_SEARCHED])[:2000]
@@ -33,16 +33,16 @@ def classify_failure(task: Task) -> tuple[FailureClass, str]:
 
 
 def classify_refusal(code: int, text: str, *, sent: str) -> FailureClass:
-    """Return the class of a POST that was refused as a bad request, which it is if any word says so.
+    """Return the class of a refused POST: an invalid request if any word says so.
 
     Args:
         code: The envelope's code.
         text: The vendor's words, in lower case.
         sent: The request's text in lower case: words that the vendor quotes from it say nothing.
     """
-    said = [failure for failure, words in refusals().classes_of(text) if words not in sent]
-    if said:
-        return FailureClass.INVALID if FailureClass.INVALID in said else said[0]
+    classes = [failure for failure, words in refusals().classes_of(text) if words not in sent]
+    if classes:
+        return FailureClass.INVALID if FailureClass.INVALID in classes else classes[0]
     return FailureClass.MODERATION if code in refusals().codes.moderation else FailureClass.INVALID
 
 

@@ -1,4 +1,4 @@
-"""The last look before a paid POST: whether it may leave, and for how long that answer counts."""
+"""The last look before a paid POST: a check that it may leave, which counts only for a moment."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from seedance_dagster.api.errors import HeldBackError
 class LastLook:
     """One look, taken when nothing else is left to wait for.
 
-    A process that stands still behind its look (a signal, a frozen container, a closed lid, a stalled event
-    loop) must not act on it on waking. So its age is measured by clocks that go on meanwhile, right before
-    the request leaves.
+    A process that stands still after its look (a signal, a frozen container, a closed lid, a stalled event
+    loop) must not act on it when it wakes. So the age of the look is measured right before the request
+    leaves, by clocks that go on meanwhile.
 
     Args:
         lasts_s: Seconds from the beginning of the look until the POST must have left.

@@ -67,7 +67,7 @@ class Limits(BaseModel):
         max_upload_bytes: Largest file that the file service takes.
         peak_start_hour_utc: Hour of the day at which peak traffic begins.
         peak_end_hour_utc: Hour of the day at which it ends.
-        rejection_tiers: Rejections in a UTC day from which on the vendor's penalty is higher.
+        rejection_tiers: Numbers of rejections in a UTC day at which the vendor's penalty rises.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,7 +94,7 @@ class Limits(BaseModel):
 
     @cached_property
     def loosest(self) -> TaskType:
-        """Everything that some type takes, to judge a request whose type is wrong."""
+        """The widest limits of all types, to check a request whose type is wrong."""
         types = self.types.values()
         return TaskType(
             min_duration_s=min(limits.min_duration_s for limits in types),

@@ -1,4 +1,4 @@
-"""Rate limits: one that a process keeps by itself, and one that processes share."""
+"""Rate limits: one for a single process, and one that processes share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seedance_dagster.threads import in_thread
 Reserve = Callable[[float], float]
 """Reserves the next seconds of a rate that processes share; returns the seconds until they begin."""
 
-_LEAST_RESERVED_S = 0.1  # so ten reservations a second are the most that a process makes
+_LEAST_RESERVED_S = 0.1  # so that a process makes at most ten reservations a second
 
 
 class Pace(Protocol):

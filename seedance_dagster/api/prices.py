@@ -19,19 +19,19 @@ ANY_RESOLUTION = ""
 """The resolution in the rows of a type whose price does not depend on it."""
 
 _PACKAGED = "prices-2026-11"
-_DECIMALS = Decimal("0.001")  # to which the vendor rounds a rate with its surcharge
+_DECIMALS = Decimal("0.001")  # the vendor rounds a rate with its surcharge to these
 _WAIT = timedelta(days=7)
 """The time that an order may wait until it is sent: a price that begins by then could apply."""
 
 
 class Formula(StrEnum):
-    """The seconds that are billed: as the vendor's page says, or as later bills show."""
+    """A formula for the seconds that are billed: as the vendor's page says, or as later bills show."""
 
     OUTPUT_PLUS_INPUT = "output_plus_input"
     OUTPUT_PLUS_HALF_INPUT = "output_plus_half_input"
 
     def input_s(self, seconds: Decimal) -> Decimal:
-        """Return how many of so many seconds of input video are billed."""
+        """Return the billed seconds for these seconds of input video."""
         return seconds if self is Formula.OUTPUT_PLUS_INPUT else seconds / 2
 
 
@@ -42,18 +42,18 @@ class _Dated(BaseModel):
     valid_until: AwareDatetime | None = None
 
     def applies(self, at: datetime) -> bool:
-        """Return True from the first moment on until just before the last one."""
+        """Return True for a moment in the period, of which the end is not a part."""
         return (self.valid_from is None or self.valid_from <= at) and (
             self.valid_until is None or at < self.valid_until
         )
 
 
 class PriceRow(_Dated):
-    """One rate: what a second of output costs for a while.
+    """One rate: the price of a second of output during a period.
 
     Attributes:
-        promotion: A lower rate for a while, which never lowers what is reserved.
-        source: Where it is from.
+        promotion: A temporary lower rate, which never lowers what is reserved.
+        source: The origin of the rate.
         table: The name of the packaged table, or the file and row.
     """
 

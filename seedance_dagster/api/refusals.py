@@ -49,7 +49,7 @@ class PostWords(BaseModel):
         return {name: _pattern(getattr(self, name)) for name in type(self).model_fields}
 
     def kinds_in(self, text: str, *, sent: str) -> set[str]:
-        """Return the names of the fields that fit a text, by words that do not stand in what was sent.
+        """Return the names of the fields with words that a text contains and the sent request does not.
 
         Args:
             text: The message, in lower case.
@@ -63,7 +63,7 @@ class PostWords(BaseModel):
 
 
 class Refusals(BaseModel):
-    """All codes and words; `failures` has regular expressions, in the order in which the classes count."""
+    """All codes and words; `failures` has regular expressions, in order of precedence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,7 +76,7 @@ class Refusals(BaseModel):
         return {name: _pattern(words) for name, words in self.failures.items()}
 
     def classes_of(self, text: str) -> Iterator[tuple[FailureClass, str]]:
-        """Yield the classes that a text fits, each with the words that say so, the one that counts first."""
+        """Yield the classes that a text fits, each with the words that say so, in order of precedence."""
         for failure, pattern in self._patterns.items():
             for match in pattern.finditer(text):
                 yield failure, match.group()

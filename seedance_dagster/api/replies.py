@@ -32,15 +32,15 @@ from seedance_dagster.net.secrets import spellings
 _SUCCESS = range(200, 300)
 _MAX_RETRY_AFTER_S = 3600.0
 _MOST_DEPTH = 100
-_MOST_SEARCHED = 8000  # characters of a message, which is cut further once it is clean
+_MOST_SEARCHED = 8000  # characters of a message, which is cut further once it is redacted
 _UNREADABLE = -1
 _ACTIVE_TASKS = re.compile(r"active task count ([0-9]{1,6})\b", re.IGNORECASE)
 _OPEN_CLIENT_ERRORS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499}
-"""4xx of whoever gave up waiting: the request may have gone on without them."""
+"""4xx of a host that gave up waiting: the request may still have been carried out."""
 _GATEWAY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}
 """Statuses with which a gateway turns a request away before the API sees it."""
 _SAME_ON_PAGES = {402, 413, 414, 429, 431}
-"""4xx that mean the same whoever answers; with any other, a page is a gateway's."""
+"""4xx that mean the same whoever answers; a page with any other 4xx is a gateway's."""
 _NO_SUCH_PATH = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
 _REDIRECTS = {301, 302, 303, 307, 308}
 
@@ -55,8 +55,8 @@ class Reply:
         message: The vendor's message, for people.
         data: The envelope's data.
         readable: True when the body was an envelope.
-        broken: True when the body began as one and cannot be read: it may hold a task.
-        page: True when the body is a page, as a gateway in front of the API answers.
+        broken: True when the body began as an envelope and cannot be read: it may hold a task.
+        page: True when the body is a page, such as a gateway in front of the API sends.
         json: True when the body was an object of JSON, an envelope or not.
         location: Where a redirect leads, without query; empty for any other reply.
         retry_after_s: Seconds that the vendor asks to wait.
@@ -80,7 +80,7 @@ class Reply:
 
 
 def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
-    """Parse a reply, whatever it contains, without the secrets of this process that the vendor may quote.
+    """Parse a reply of any content, and remove secrets of this process that the vendor may quote.
 
     Args:
         status: The HTTP status.
@@ -128,7 +128,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
 
 
 def _bare_texts(body: object) -> Iterator[str]:
-    """Yield what a body without an envelope says, by the names that servers of other makes use."""
+    """Yield the texts of a body without an envelope, under the names that other servers use."""
     if isinstance(body, dict):
         for name in ("error", "errors", "detail", "Message", "title"):
             yield from texts_of(body.get(name))
@@ -161,17 +161,17 @@ def proves_no_task(reply: Reply) -> bool:
         return True
     if not reply.readable:
         return reply.status in _REDIRECTS or (reply.page and reply.status in _GATEWAY)
-    known = refusals().codes
+    codes = refusals().codes
     if reply.status in _SUCCESS:
-        return _is_client_error(reply.code) or reply.code in known.rate_limit | known.out_of_credits
-    return reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.code in known.out_of_credits
+        return _is_client_error(reply.code) or reply.code in codes.rate_limit | codes.out_of_credits
+    return reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.code in codes.out_of_credits
 
 
 def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: PLR0911  a table reads best flat
     """Return the error of a reply that refuses a request; None for a success or a server error.
 
-    That it was refused is proved by status and code. The vendor's words only say why, and only those that
-    do not stand in what was sent: a message may quote it.
+    Status and code prove that it was refused. The vendor's words only say why, and only words that do not
+    occur in what was sent, since a message may quote it.
 
     Args:
         reply: The reply.
@@ -183,20 +183,20 @@ def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: P
         return turned_away
     message = f"the vendor refused: {reply.message} (HTTP {reply.status}, code {reply.code})"
     codes = {reply.status, reply.code}
-    known = refusals().codes
+    known_codes = refusals().codes
     text, sent = reply.message.casefold(), sent.casefold()
-    said = refusals().words.kinds_in(text, sent=sent)
+    kinds = refusals().words.kinds_in(text, sent=sent)
     refused_key = AuthenticationError(f"{message}; check GOAPI_API_KEY", reply=message)
     if HTTPStatus.UNAUTHORIZED in codes:
         return refused_key
-    if "no_slot" in said:
+    if "no_slot" in kinds:
         active = _ACTIVE_TASKS.search(reply.message)
         return PlanLimitError(message, active=int(active.group(1)) if active else None)
-    if codes & {HTTPStatus.PAYMENT_REQUIRED, *known.out_of_credits} or "out_of_credits" in said:
+    if codes & {HTTPStatus.PAYMENT_REQUIRED, *known_codes.out_of_credits} or "out_of_credits" in kinds:
         return InsufficientCreditsError(message)
     if HTTPStatus.FORBIDDEN in codes:
         return refused_key
-    if codes & {HTTPStatus.TOO_MANY_REQUESTS, *known.rate_limit} or "rate_limit" in said:
+    if codes & {HTTPStatus.TOO_MANY_REQUESTS, *known_codes.rate_limit} or "rate_limit" in kinds:
         return RateLimitError(message, retry_after_s=reply.retry_after_s)
     if HTTPStatus.NOT_FOUND in codes:
         return NotFoundError(message)
@@ -244,10 +244,10 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def _cleaned(value: Any, secrets: tuple[str, ...], depth: int = _MOST_DEPTH) -> Any:
-    """Remove secrets, and what JSON can express but nothing can store: half characters and NUL.
+    """Remove secrets, and what JSON can express but nothing can store: unpaired surrogates and NUL.
 
     Raises:
-        ValueError: It is nested deeper than any reply of the vendor's.
+        ValueError: It is nested deeper than any reply of the vendor.
     """
     if depth == 0:
         msg = "nested too deeply"

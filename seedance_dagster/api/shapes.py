@@ -1,6 +1,6 @@
-"""The shapes in which a task says how it stands: status words, places of the video's link, and texts.
+"""The shapes in which a task reports its state: status words, places of the video's link, and texts.
 
-What can drift is data: `data/task-shapes-2026-11.yaml`.
+The parts that may drift are data: `data/task-shapes-2026-11.yaml`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def status_meaning(word: str) -> str | None:
 
 
 def video_link(task: Mapping[str, Any]) -> str | None:
-    """Return the link to the finished video from wherever it stands in a task; None when there is none.
+    """Return the link to the finished video, wherever it is in a task; None when there is none.
 
     Example:
         >>> video_link({"output": {"works": [{"video": {"url": "https://f/v.mp4"}}]}})
@@ -60,7 +60,7 @@ def video_link(task: Mapping[str, Any]) -> str | None:
 
 
 def names_in(output: object) -> str:
-    """Return the names in a task's output, for a message that says what was there instead of a link."""
+    """Return the names in a task's output, for a message about a missing link."""
     if isinstance(output, Mapping):
         return ", ".join(str(name)[:40] for name in list(output)[:20]) or "nothing"
     return "nothing" if output in (None, "", []) else type(output).__name__
@@ -99,7 +99,7 @@ def _text_of(item: object, depth: int = _MOST_DEPTH) -> str:
 
 
 def _odd_link(output: object) -> str | None:
-    """Return another text in the usual place: it is refused as a link later, with the reason."""
+    """Return a text in the usual place that is not a link: it is refused later, with the reason."""
     text = output.get("video") if isinstance(output, Mapping) else None
     return (text.strip() or None) if isinstance(text, str) else None
 
@@ -123,7 +123,7 @@ def _links_in(value: object, depth: int) -> Iterator[str]:
 
 
 def _letters(name: str) -> str:
-    """Return a name or word in lower case without what stands between its parts."""
+    """Return a name or word in lower case without separators."""
     return _BETWEEN.sub("", name[:100]).casefold()
 
 

@@ -20,10 +20,10 @@ _MAX_HEAD_BYTES = 100 * 1024
 
 
 class SingleUseTransport(httpx.AsyncBaseTransport):
-    """Sends each request on a connection of its own, which ends with the reply.
+    """A transport that sends each request on a connection of its own, which ends with the reply.
 
-    What else a host or a proxy sends on it is thus never taken for the reply to another request. The last
-    look is taken when the connection is there, so that behind it nothing remains to wait for.
+    Anything else that a host or a proxy sends on it is thus never taken for the reply to another request.
+    The last look is taken once the connection is open, so that nothing is left to wait for after it.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class SingleUseTransport(httpx.AsyncBaseTransport):
 
 
 class AfterLastLook(httpx.AsyncBaseTransport):
-    """Another transport, such as a test's, that is asked when the last look has let the request leave."""
+    """A wrapper of another transport, such as a test's: the request is passed on after the last look."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner
@@ -147,7 +147,7 @@ class _Exchange(httpx.AsyncByteStream):
 
 @contextlib.contextmanager
 def _errors() -> Iterator[None]:
-    """Raise what is not a network's error already as one of httpx's."""
+    """Turn errors of the protocol and of host names into errors of httpx."""
     try:
         yield
     except h11.ProtocolError as error:

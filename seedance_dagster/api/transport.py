@@ -20,14 +20,14 @@ NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSErro
 ATTEMPTS = 4
 """The number of times that a request which costs nothing is tried."""
 
-_QUICK_BYTES = 64 * 1024  # read in some ms; 5 MB take 0.3 s, in a thread beside the event loop
+_QUICK_BYTES = 64 * 1024  # parsed in a few ms; 5 MB take 0.3 s, so they are parsed in a thread
 _MAX_WAIT_S = 60.0  # a worker has other tasks to poll
 
 
 def default_transport(base_url: str, *, timeout_s: float) -> httpx.AsyncBaseTransport:
     """Create the aiohttp transport.
 
-    It does three times the polls of plain httpx in the same CPU time, six times with many at once
+    It makes three times as many polls as plain httpx in the same CPU time, six times with many at once
     (`benchmarks/transport.py`). Redirects, retries, cookies and .netrc stay off: the API key goes to the
     API's host and nowhere else. The environment's proxy is used, and sees no key of an https API.
     """
@@ -62,7 +62,7 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
 
 
 def retry_delay(error: Exception) -> bool | float:
-    """Return True to retry what costs nothing, or the seconds that the vendor asks to wait first."""
+    """Return True to retry a request that costs nothing, or the seconds to wait first if the vendor asks."""
     if isinstance(error, RateLimitError | VendorError) and error.retry_after_s is not None:
         return error.retry_after_s if error.retry_after_s <= _MAX_WAIT_S else False
     return isinstance(error, RateLimitError | GatewayError | TransportError | VendorError)

@@ -1,6 +1,6 @@
 """The webhook: where the vendor delivers the end of a task, and the mark that says whose POST made it.
 
-Each POST names an address of its own: that of the user, with a mark in its query. A task that gives the mark
+Each POST names an address of its own: the user's, with a mark in its query. A task that gives the mark
 back belongs to the order whose POST carried it, and to no other.
 """
 
@@ -87,12 +87,12 @@ def secret_problem(secret: str, *, url: str) -> str | None:
     if not secret:
         return "not set, and SEEDANCE_WEBHOOK_URL needs it: set it to 16 or more random characters"
     if len(secret) < _LEAST_SECRET or not secret.isascii() or not _is_plain(secret):
-        return "allowed are 16 or more letters, digits and signs, without blanks"
+        return "allowed are 16 or more letters, digits and signs, without spaces"
     return None if url else "SEEDANCE_WEBHOOK_URL is not set: set both or neither"
 
 
 def make_mark(ledger_id: str, order_id: int, claimed_at: datetime) -> str:
-    """Return the mark of a POST: of which ledger, for which order, under which claim.
+    """Return the mark of a POST, made of its ledger, its order and its claim.
 
     Example:
         >>> from datetime import UTC

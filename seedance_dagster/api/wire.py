@@ -52,7 +52,7 @@ class GenerationRequest(BaseModel):
         audio_urls: Audio references.
         resolution: Such as "480p"; None leaves it to the vendor.
         audio: Whether the video has sound; None leaves it to the vendor.
-        remove_watermark: Whether a second task takes the watermark off its video; no field of the first one.
+        remove_watermark: Whether a second task takes the watermark off its video; not sent with the first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -160,7 +160,7 @@ class Task(BaseModel):
         """Parse the `data` of an envelope; return None when it has no task id."""
         fields = _mapping(data)
         task_id = _text(fields.get("task_id")).strip()
-        if not task_id.strip("0-"):  # an empty UUID is no id either
+        if not task_id.strip("0-"):  # an empty UUID is not an id either
             return None
         meta, error = _mapping(fields.get("meta")), fields.get("error")
         usage = _mapping(meta.get("usage"))
@@ -186,7 +186,7 @@ class Task(BaseModel):
 
 
 def holds_task(task_id: str, data: object) -> bool:
-    """Return True for data that show how that task stands: they count in an error reply as well."""
+    """Return True for data that report the state of that task, which counts in an error reply too."""
     task = Task.parse(data)
     return task is not None and task.task_id == task_id and task.status is not TaskStatus.UNKNOWN
 
@@ -195,7 +195,7 @@ def holds_task(task_id: str, data: object) -> bool:
 class HistoryRow:
     """A task in the history, without its prompt and with status words of the history's own.
 
-    There may be hundreds of thousands, so it is small: no model of pydantic's.
+    There may be hundreds of thousands, so it is a small dataclass, not a pydantic model.
     """
 
     task_id: str

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-_MEMORY = Path("/proc/self/statm")  # in pages; the first figure counts everything that is mapped
+_MEMORY = Path("/proc/self/statm")  # in pages; the first figure counts all mapped memory
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Bounds:
 
     Attributes:
         cpu_s: CPU time.
-        wall_s: Time.
-        memory_bytes: Memory beside what the process has before it reads its first file. As much again may be
-            left mapped by the libraries of the files before: they use it again, and give it back late.
+        wall_s: Elapsed time.
+        memory_bytes: Memory on top of what the process has before its first file. As much again may stay
+            mapped by libraries that read earlier files: they use it again, and release it late.
     """
 
     cpu_s: int
@@ -36,7 +36,7 @@ class Bounds:
 
 
 class ProcessLimits:
-    """The limits of this process, where the system has such."""
+    """The limits of this process, where the system supports them."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -49,10 +49,10 @@ class ProcessLimits:
         import resource  # noqa: PLC0415  not on Windows
 
         most_bytes = self._bounds.memory_bytes
-        left = min(max(_mapped_bytes() - self._before, 0), most_bytes)
+        still_mapped = min(max(_mapped_bytes() - self._before, 0), most_bytes)
         limits = {
             resource.RLIMIT_CPU: int(time.process_time()) + self._bounds.cpu_s,
-            resource.RLIMIT_AS: self._before + left + most_bytes,
+            resource.RLIMIT_AS: self._before + still_mapped + most_bytes,
             resource.RLIMIT_CORE: 0,
         }
         for limit, most in limits.items():

@@ -1,7 +1,7 @@
 """A process that reads files, one after another, until one of them ends it.
 
-It lives on, since loading a library costs more than reading a file. It gets no secret of the environment.
-It reads a line of JSON for each file, a list of texts, and answers with lines of JSON.
+It stays alive, since loading a library costs more than reading a file. It gets no secret of the environment.
+For each file it reads a line of JSON, a list of texts, and answers with lines of JSON.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Reader:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # remarks of libraries
+            stderr=subprocess.DEVNULL,  # messages of libraries
             env=environ,
         )
         self._bounds = bounds
@@ -53,11 +53,11 @@ class Reader:
         return self._process.poll() is None and self._files < _MOST_FILES
 
     def read(self, *request: str, answers: int = 1) -> tuple[list[dict[str, Any]], str]:
-        """Return the answers to a request, and why there are fewer than are expected.
+        """Return the answers to a request, and the reason if there are too few; else an empty text.
 
         Args:
-            request: The file, and what is asked of it.
-            answers: How many lines it is answered with.
+            request: The file, and further arguments.
+            answers: The number of lines in the answer.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
@@ -96,7 +96,7 @@ class Reader:
 
 
 class Readers:
-    """The readers of this process of one kind: one for each file that is read at the same time.
+    """The readers of one kind in this process: one for each file that is read at the same time.
 
     Args:
         module: The program, as `python -m` takes it.
@@ -134,6 +134,6 @@ class Readers:
             self._idle.pop().close()
 
     def _after_fork(self) -> None:
-        """Forget the readers of the parent process; kept, so that nothing is done to them."""
+        """Set aside the readers of the parent process: they are kept, so that nothing closes them."""
         self._of_parent += self._idle
         self._idle = []

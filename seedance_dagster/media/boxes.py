@@ -1,6 +1,6 @@
-"""The boxes of an mp4: is the file whole, whatever its frames are made of?
+"""The boxes of an mp4, read to check that the file is whole.
 
-Needs no decoder, so it judges files that none can read. Only headers and the index are read.
+No decoder is needed, so files that none can read are checked too. Only headers and the index are read.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import BinaryIO
 from seedance_dagster.media.errors import MediaError
 
 FIRST_BOXES = (b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"pnot")
-"""The boxes that an mp4 begins with: some writers leave out the first one, or put others before it."""
+"""The boxes that an mp4 may begin with: some writers leave out `ftyp`, or put others before it."""
 
 _MOST_BOXES = 20_000  # at the top level: a fragmented file has two for each second or so
-_MOST_INDEX_BYTES = 64 * 1024 * 1024  # of the index that is read; a larger one is believed
-_MOST_INDEX_BOXES = 100_000  # of them that are looked at; the others are believed
+_MOST_INDEX_BYTES = 64 * 1024 * 1024  # of the index; a larger one is not checked
+_MOST_INDEX_BOXES = 100_000  # the others are not checked
 _HEADER, _LARGE_HEADER = 8, 16
 _CONTAINERS = (b"trak", b"mdia", b"minf", b"stbl")
 _OFFSETS = {b"stco": "I", b"co64": "Q"}  # as arrays have them: 4 and 8 bytes
@@ -53,7 +53,7 @@ def check_structure(path: Path) -> None:
             if box.kind == b"moov" and box.end - box.content <= _MOST_INDEX_BYTES:
                 file.seek(box.content)
                 if _last_offset(file.read(box.end - box.content)) >= size:
-                    raise MediaError("the file ends early: its index points behind its end")
+                    raise MediaError("the file ends early: its index points beyond its end")
 
 
 def _top_level(file: BinaryIO, size: int) -> Iterator[_Box]:
@@ -69,12 +69,12 @@ def _top_level(file: BinaryIO, size: int) -> Iterator[_Box]:
 
 
 def _box(header: bytes, position: int, limit: int) -> _Box:
-    """Return the box whose header stands at a position; it ends within the limit."""
+    """Return the box whose header is at a position; raise `MediaError` if it passes the limit."""
     if len(header) < _HEADER:
         raise MediaError("the file ends early: in the head of a box")
     length, kind = int.from_bytes(header[:4]), header[4:8]
     content = _HEADER
-    if length == 1:  # the size stands behind the name
+    if length == 1:  # the size follows the name
         length, content = int.from_bytes(header[8:16]), _LARGE_HEADER
     elif length == 0:  # to the end
         length = limit - position
@@ -104,7 +104,7 @@ def _last_offset(index: bytes) -> int:
 def _largest(table: bytes, code: str) -> int:
     """Return the largest entry of a table of offsets."""
     offsets = array(code)
-    entries = table[8:]  # behind version, flags and count
+    entries = table[8:]  # after version, flags and count
     offsets.frombytes(entries[: len(entries) // offsets.itemsize * offsets.itemsize])
     if sys.byteorder == "little":
         offsets.byteswap()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
-from fractions import Fraction
-from itertools import pairwise
 
 import av
 from av import VideoFrame
 
 from seedance_dagster.media.errors import MediaError
-from seedance_dagster.media.pictures import to_jpeg
+from seedance_dagster.media.pictures import filtered, to_jpeg
 
 _COLUMNS, _WIDTH, _HEIGHT, _GAP = 6, 160, 90, 4
 _FORMAT = "yuvj420p"
@@ -21,10 +19,10 @@ _QUALITIES = (6, 12, 20, 31)  # FFmpeg's; the first that is small enough is take
 
 
 def contact_sheet(posters: Sequence[bytes]) -> bytes | None:
-    """Return a JPEG of at most 100 kB with pictures in rows of six; None without any that can be read.
+    """Return a JPEG of at most 100 kB with pictures in rows of six; None if none can be read.
 
     Raises:
-        MediaError: It cannot be made.
+        MediaError: The sheet cannot be made.
     """
     frames = []
     for poster in posters:
@@ -53,30 +51,10 @@ def _cell(poster: bytes) -> VideoFrame:
         ("pad", f"{size}:(ow-iw)/2:(oh-ih)/2"),
         ("format", _FORMAT),
     ]
-    return _filtered([frame], filters)
+    return filtered([frame], filters)
 
 
 def _tiled(frames: Sequence[VideoFrame]) -> VideoFrame:
     columns = min(len(frames), _COLUMNS)
     layout = f"layout={columns}x{-(-len(frames) // columns)}:nb_frames={len(frames)}:padding={_GAP}"
-    return _filtered(frames, [("tile", layout)])
-
-
-def _filtered(frames: Sequence[VideoFrame], filters: Sequence[tuple[str, str]]) -> VideoFrame:
-    """Return the one frame that FFmpeg's filters make of frames of one size and format."""
-    graph = av.filter.Graph()
-    first, time_base = frames[0], Fraction(1, 25)
-    source = graph.add_buffer(
-        width=first.width, height=first.height, format=first.format, time_base=time_base
-    )
-    chain = [source, *(graph.add(*step) for step in filters), graph.add("buffersink")]
-    for one, behind in pairwise(chain):
-        one.link_to(behind)
-    graph.configure()
-    for number, frame in enumerate(frames):
-        frame.pts, frame.time_base = number, time_base
-        graph.push(frame)
-    graph.push(None)
-    made = graph.pull()
-    assert isinstance(made, VideoFrame)
-    return made
+    return filtered(frames, [("tile", layout)])

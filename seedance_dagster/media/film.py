@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _HDR = {16: "pq", 18: "hlg"}  # the transfer functions of ITU-T H.273
-_MOST_ASPECT = 10  # what is stretched further is taken as it is
+_MOST_ASPECT = 10  # a more extreme aspect is ignored
 
 
 def film_stream(container: InputContainer) -> VideoStream:
-    """Return the stream that is the film: pictures that are attached to it, such as cover art, are not.
+    """Return the stream that is the film; attached pictures, such as cover art, are not.
 
     Raises:
         MediaError: There is none.
@@ -27,7 +27,7 @@ def film_stream(container: InputContainer) -> VideoStream:
     films = [stream for stream in container.streams.video if not _is_attached(stream)]
     if not films:
         raise MediaError("the file has no video stream")
-    # Of several, the one that a player shows: no still picture, then the default one, then the longest.
+    # Of several, the one that a player shows: not a still picture, then the default one, then the longest.
     return max(films, key=lambda stream: (stream.frames != 1, _is_default(stream), stream.duration or 0))
 
 
@@ -66,7 +66,7 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
 
 
 def turn(frame: VideoFrame) -> int:
-    """Return by how many degrees a player turns the frame clockwise: 0, 90, 180 or 270."""
+    """Return the degrees by which a player turns the frame clockwise: 0, 90, 180 or 270."""
     return round(-frame.rotation / 90) * 90 % 360
 
 

@@ -1,7 +1,7 @@
 """Inspection of a video in a process of its own, bounded in time and memory.
 
-A file from another's host may be made to crash or exhaust whatever reads it. The end of the process, however
-it comes, is an answer.
+A file from a foreign host may be made to crash or exhaust its reader. However the process ends, the caller
+gets an answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ READERS = Readers("seedance_dagster.media.inspector", BOUNDS)
 
 @dataclass(frozen=True)
 class Inspection:
-    """The findings about a video file.
+    """The result of inspecting a video file.
 
     Attributes:
         probe: None where the file cannot be read as a video.
@@ -56,7 +56,7 @@ def probe_video(path: Path) -> Probe:
     """Probe a video as `inspect_video` does, without a poster.
 
     Raises:
-        MediaError: It cannot be read as one.
+        MediaError: The file cannot be read as a video.
         OSError: The process cannot be started.
     """
     inspection = inspect_video(path, with_poster=False)
@@ -69,7 +69,7 @@ def cut_poster(path: Path) -> bytes:
     """Cut a video's poster as `inspect_video` does.
 
     Raises:
-        MediaError: None can be made.
+        MediaError: No poster can be made.
         OSError: The process cannot be started.
     """
     inspection = inspect_video(path)

@@ -1,7 +1,7 @@
 """The process that inspects videos: `python -m seedance_dagster.media.inspector`.
 
-Reads lines of JSON, `[VIDEO]` or `[VIDEO, POSTER]`. Answers with a line for each file: what the video is,
-then whether its poster was written. A crash costs only what follows it.
+Reads lines of JSON, `[VIDEO]` or `[VIDEO, POSTER]`. Answers with a line for each file: the probe of the
+video, then whether its poster was written. A crash costs only the answers that follow.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from seedance_dagster.media.limits import BOUNDS
 
 
 def main() -> None:
-    """Inspect videos until there are no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent decides
+    """Inspect videos until no more are requested."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent decides when it ends
     limits = ProcessLimits(BOUNDS)
     for line in sys.stdin:
         limits.renew()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +19,12 @@ _POSTER_WIDTH = 1280
 _THUMBNAIL_BYTES = 24_000
 # Width in pixels and FFmpeg's quality; the first that fits is taken, and only noise needs the last ones.
 _THUMBNAIL_SIZES = ((480, 6), (480, 12), (480, 20), (320, 20), (320, 31), (200, 31), (120, 31))
-# FFmpeg's filters that turn a frame clockwise by so many degrees.
-_TURNS = {90: (("transpose", "clock"),), 180: (("hflip", ""), ("vflip", "")), 270: (("transpose", "cclock"),)}
+# FFmpeg's filters that turn a frame clockwise, by degrees.
+_TURNS: dict[int, Sequence[tuple[str, str | None]]] = {
+    90: [("transpose", "clock")],
+    180: [("hflip", None), ("vflip", None)],
+    270: [("transpose", "cclock")],
+}
 
 
 def cut_poster(path: Path) -> bytes:
@@ -39,14 +44,14 @@ def cut_poster(path: Path) -> bytes:
                 raise MediaError("the file has no frames")
             aspect = pixel_aspect(stream)
             degrees = turn(frame)
-            picture = _turned(frame, degrees) if degrees else frame
+            picture = filtered([frame], _TURNS[degrees]) if degrees else frame
             return to_jpeg(picture, _POSTER_WIDTH, quality=4, aspect=1 / aspect if degrees % 180 else aspect)
     except (av.FFmpegError, ValueError, OverflowError) as error:
         raise MediaError(f"no poster can be made: {type(error).__name__}") from None
 
 
 def thumbnail(jpeg: bytes) -> bytes:
-    """Shrink a JPEG to at most 320 pixels in width and 24 kB, small enough for an event.
+    """Shrink a JPEG to at most 480 pixels in width and 24 kB, small enough for an event.
 
     Raises:
         MediaError: The bytes are not a JPEG, or cannot be made so small.
@@ -83,16 +88,21 @@ def to_jpeg(frame: VideoFrame, max_width: int, *, quality: int, aspect: Fraction
     return b"".join(bytes(packet) for packet in [*encoder.encode(picture), *encoder.encode(None)])
 
 
-def _turned(frame: VideoFrame, degrees: int) -> VideoFrame:
+def filtered(frames: Sequence[VideoFrame], filters: Sequence[tuple[str, str | None]]) -> VideoFrame:
+    """Return the one frame that FFmpeg's filters make of frames of one size and format."""
     graph = av.filter.Graph()
+    first, time_base = frames[0], Fraction(1, 25)
     source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+        width=first.width, height=first.height, format=first.format, time_base=time_base
     )
-    filters = [graph.add(name, how or None) for name, how in _TURNS[degrees]]
-    for one, behind in pairwise([source, *filters, graph.add("buffersink")]):
-        one.link_to(behind)
+    chain = [source, *(graph.add(*step) for step in filters), graph.add("buffersink")]
+    for before, after in pairwise(chain):
+        before.link_to(after)
     graph.configure()
-    graph.push(frame)
-    turned = graph.pull()
-    assert isinstance(turned, VideoFrame)
-    return turned
+    for number, frame in enumerate(frames):
+        frame.pts, frame.time_base = number, time_base
+        graph.push(frame)
+    graph.push(None)
+    result = graph.pull()
+    assert isinstance(result, VideoFrame)
+    return result

@@ -23,7 +23,7 @@ def make_preview(video: Path, preview: Path) -> None:
     """Write the preview of a video.
 
     Raises:
-        MediaError: None can be made.
+        MediaError: No preview can be made.
         OSError: The process cannot be started, or its answer cannot be read.
     """
     answers, end = PREVIEWERS.read(str(video), str(preview))

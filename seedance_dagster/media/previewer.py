@@ -16,8 +16,8 @@ from seedance_dagster.media.limits import PREVIEW_BOUNDS
 
 
 def main() -> None:
-    """Make previews until there are no more to make."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent decides
+    """Make previews until no more are requested."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent decides when it ends
     limits = ProcessLimits(PREVIEW_BOUNDS)
     for line in sys.stdin:
         limits.renew()
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def _answer(video: Path, preview: Path) -> dict[str, str]:
-    """Write a preview; return why there is none, or nothing."""
+    """Write a preview; return the problem if there is one."""
     from seedance_dagster.media.transcoding import write_preview  # noqa: PLC0415  loads FFmpeg, within the limits
 
     try:

@@ -12,7 +12,7 @@ class Sound:
     Attributes:
         codec: Such as "aac"; None where the codec is not supported.
         channels: Such as 2.
-        silent: True where nothing is to be heard; None where it could not be decoded.
+        silent: True where nothing can be heard; None where it could not be decoded.
     """
 
     codec: str | None

@@ -1,4 +1,4 @@
-"""The sound of an mp4: its codec, its channels, and whether anything is to be heard."""
+"""The sound of an mp4: its codec, its channels, and whether anything can be heard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INAUDIBLE = 33  # of 32,768: -60 dB
 
 
 class Listener:
-    """A listener to the packets of an audio stream; trouble with the sound is no trouble of the film."""
+    """A listener to the packets of an audio stream; errors in the sound do not affect the film."""
 
     def __init__(self, stream: AudioStream) -> None:
         self._stream = stream
@@ -37,11 +37,11 @@ class Listener:
             self._broken = True
 
     def sound(self) -> Sound:
-        """Return what was heard."""
+        """Return the properties of the sound that was heard."""
         context: AudioCodecContext | None = self._stream.codec_context
         if context is None:
             return Sound(None, None, None)
-        # What was heard before the trouble counts.
+        # Sound that was heard before an error counts.
         unknown = self._loudest < 0 or (self._broken and self._loudest < _INAUDIBLE)
         silent = None if unknown else self._loudest < _INAUDIBLE
         return Sound(context.codec.canonical_name, context.channels, silent)

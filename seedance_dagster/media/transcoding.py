@@ -1,4 +1,4 @@
-"""Previews: a film in H.264 of at most 720 lines, with its sound in AAC, as any browser plays it."""
+"""Previews: a film in H.264 of at most 720 lines, with its sound in AAC, which any browser plays."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_preview(path: Path, target: Path) -> None:
 
 
 def _opened(target: Path) -> Any:
-    # A player begins before all of it is loaded.
+    # A player can begin before the whole file is loaded.
     return av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"})
 
 
@@ -97,6 +97,6 @@ class _Sound:
 
 
 def _size(frame: Any) -> tuple[int, int]:
-    """Return width and height of the preview's frames: even, and with 720 lines or columns at the most."""
+    """Return width and height of the preview's frames: even, with at most 720 lines or columns."""
     scale = min(1, _MOST_LINES / min(frame.width, frame.height))
     return max(2, round(frame.width * scale / 2) * 2), max(2, round(frame.height * scale / 2) * 2)

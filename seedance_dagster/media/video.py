@@ -1,4 +1,4 @@
-"""Inspection of mp4 files: are they whole, and what is in them."""
+"""Inspection of mp4 files: that they are whole, and what they contain."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Span:
 
     @property
     def seconds(self) -> float:
-        """The time from the first frame to the end of the last, which is as long as others on average."""
+        """The time from the first frame to the end of the last, which counts as long as the average."""
         start = self._start or 0.0
         mean = (self._last - start) / (self._packets - 1) if self._packets > 1 else 0.0
         return max(self.end, self._last + mean) - start

@@ -1,7 +1,7 @@
 """HTTP requests to file hosts, which are not trusted: no key, no cookies, public addresses only.
 
-Behind a proxy, names are resolved by the proxy: only addresses that stand in a link itself are checked then.
-A host whose answer aiohttp refuses for its head is asked once more, with a client that reads it otherwise.
+Behind a proxy, the proxy resolves names, so only addresses that are part of a link are checked. If aiohttp
+refuses the head of an answer, the host is asked once more with a client that is less strict.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Body(Protocol):
     """The body of an answer, which arrives as it is read."""
 
     async def read(self, n: int) -> bytes:
-        """Return at most so many bytes; none at the end."""
+        """Return at most `n` bytes; none at the end."""
 
     def iter_chunked(self, n: int) -> AsyncIterator[bytes]:
-        """Yield the body in pieces of at most so many bytes."""
+        """Yield the body in pieces of at most `n` bytes."""
 
 
 class HostResponse(Protocol):
@@ -48,7 +48,7 @@ class HostResponse(Protocol):
 
     @property
     def content_length(self) -> int | None:
-        """The size of the body as far as it is stated."""
+        """The size of the body; None where it is not stated."""
 
     @property
     def content_type(self) -> str:
@@ -63,7 +63,7 @@ class SilentHostError(LinkError):
     """A host accepted no connection or did not answer in time.
 
     Attributes:
-        origin: Scheme, name and port of that host, which may be one that was redirected to.
+        origin: Scheme, name and port of that host, which may be the target of a redirect.
     """
 
     def __init__(self, origin: str, message: str) -> None:
@@ -140,9 +140,7 @@ async def _answer(
             async with asyncio.timeout(_longest_head_s(session.timeout)):
                 try:
                     response = await stack.enter_async_context(await _send(session, method, target, headers))
-                except (
-                    aiohttp.ClientResponseError
-                ) as refusal:  # of the head, by the parser, whatever the status
+                except aiohttp.ClientResponseError as refusal:  # the parser refuses the head
                     second = lenient_request(
                         method, target, headers=headers, limits=session.timeout, allow_private=allow_private
                     )

@@ -1,8 +1,8 @@
 """A second HTTP client, for answers whose head aiohttp refuses: two equal lengths, a length beside chunks.
 
-aiohttp refuses what a proxy between client and host could read otherwise than the client. Here nothing can:
-each connection carries one request and ends with its answer. httpcore, whose parser is h11, takes two equal
-lengths for one, and lets chunks decide over a length beside them, as RFC 9112 has it.
+aiohttp refuses an answer that a proxy between client and host could read in another way. Here that does no
+harm: each connection carries one request and ends with its answer. httpcore, whose parser is h11, accepts
+two equal lengths as one, and lets chunks override a length beside them, as RFC 9112 says.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _AGENT = "seedance-dagster"  # some hosts refuse requests without one
 
 
 class LenientBody:
-    """The body of an answer, read as aiohttp's."""
+    """The body of an answer, with the interface of aiohttp's."""
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
         self._rest = b""
 
     async def read(self, n: int) -> bytes:
-        """Return at most so many bytes; none at the end."""
+        """Return at most `n` bytes; none at the end."""
         if not self._rest:
             try:
                 self._rest = await anext(self._chunks, b"")
@@ -45,13 +45,13 @@ class LenientBody:
         return piece
 
     async def iter_chunked(self, n: int) -> AsyncIterator[bytes]:
-        """Yield the body in pieces of at most so many bytes."""
+        """Yield the body in pieces of at most `n` bytes."""
         while piece := await self.read(n):
             yield piece
 
 
 class LenientResponse:
-    """An answer, with what its readers need of aiohttp's."""
+    """An answer, with the parts of aiohttp's interface that its readers need."""
 
     def __init__(self, response: httpcore.Response) -> None:
         self.status = response.status
@@ -62,7 +62,7 @@ class LenientResponse:
 
     @property
     def content_length(self) -> int | None:
-        """The length that counts: none beside chunks."""
+        """The stated length; None for a body in chunks, which decide."""
         length = self.headers.get("Content-Length")
         return None if length is None or "Transfer-Encoding" in self.headers else int(length)
 
@@ -92,7 +92,8 @@ async def lenient_request(
 
     Raises:
         LinkError: The name leads to a private address.
-        aiohttp.ClientError, TimeoutError, OSError: The connection broke, or the answer is no HTTP either.
+        aiohttp.ClientError, TimeoutError, OSError: The connection broke, or this client cannot read the
+            answer either.
     """
     url = httpcore.URL(
         scheme=target.scheme,
@@ -156,7 +157,7 @@ class _CheckingBackend(httpcore.AnyIOBackend):
 
     async def _addresses(self, host: str, port: int) -> list[str]:
         try:
-            return [str(ipaddress.ip_address(host))]  # it was checked as a part of the link
+            return [str(ipaddress.ip_address(host))]  # it was checked with the link
         except ValueError:
             resolver = Resolver(allow_private=self._allow_private, trusted=proxy_hosts())
             try:

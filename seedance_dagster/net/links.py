@@ -47,7 +47,7 @@ def validate_url(link: str, *, base: URL | None = None, allow_private: bool) -> 
     if target.raw_user is not None or target.raw_password is not None:
         raise LinkError("the link contains a user name or a password")
     _check_host(host, allow_private=allow_private)
-    # Path and query as they were given: the signature of a link is often over its spelling.
+    # Path and query unchanged: a signature often covers their exact spelling.
     return URL.build(
         scheme=target.scheme,
         authority=target.raw_authority,

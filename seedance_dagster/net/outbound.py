@@ -1,4 +1,4 @@
-"""The way out of this machine, as its environment describes it: proxies, and certificates to trust.
+"""The way out of this machine, as its environment sets it: proxies, and certificates to trust.
 
 `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` count in either case, as for curl and boto3; so do
 `SSL_CERT_FILE`, `SSL_CERT_DIR` and `REQUESTS_CA_BUNDLE`.
@@ -23,7 +23,7 @@ def proxy_for(url: str) -> str | None:
     Hosts on this machine are always contacted directly.
 
     Raises:
-        OSError: It is a proxy of another kind than HTTP.
+        OSError: The variable names a proxy that is not an HTTP proxy.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -51,7 +51,7 @@ def tls_context() -> ssl.SSLContext:
     """Return a context that trusts the system's certificates and those that the environment names.
 
     Raises:
-        OSError: What a variable names cannot be read; the message names both.
+        OSError: A variable names certificates that cannot be read; the message names both.
     """
     return _context(*(os.environ.get(name, "").strip() for name in _CERTIFICATES))
 
@@ -59,7 +59,9 @@ def tls_context() -> ssl.SSLContext:
 @cache
 def _context(bundle: str, file: str, _folder: str) -> ssl.SSLContext:
     """Return one context for each state of the environment, since loading certificates takes time."""
-    context = ssl.create_default_context()  # heeds SSL_CERT_FILE and SSL_CERT_DIR, and says nothing of either
+    context = (
+        ssl.create_default_context()
+    )  # uses SSL_CERT_FILE and SSL_CERT_DIR, but reports no problem with them
     for name, path in zip(_CERTIFICATES, (bundle, file), strict=False):
         if path:
             is_folder = Path(path).is_dir()

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 # What follows a scheme, also as JSON escapes it, and percent-encoded inside another URL. Without the scheme
-# itself: a long word without blanks would be searched again from each of its characters.
+# itself: a long word without spaces would be searched again from each of its characters.
 _AFTER_SCHEME = re.compile(r"(?:://|:\\/\\/|%3A%2F%2F)[^\s\"'<>]+", re.IGNORECASE)
 _ANY_SCHEME = "any"
 _AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)

@@ -1,4 +1,4 @@
-"""Locations as people write them: a path, or an address in S3 that can be meant."""
+"""Locations as people write them: a path, or a valid address in S3."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
 class LocationError(SafeError, ValueError):
-    """A location that cannot be meant; the message continues it: "names no bucket; write ..."."""
+    """An invalid location; the message continues it: "names no bucket; write ..."."""
 
 
 class S3Location(NamedTuple):
@@ -30,7 +30,7 @@ def s3_location(location: str, *, example: str = "s3://bucket/folder") -> S3Loca
         example: An address that is allowed here.
 
     Raises:
-        LocationError: It is an address of another kind, or its bucket is none.
+        LocationError: It is an address of another kind, or its bucket is invalid.
 
     Example:
         >>> s3_location("s3://assets/prompts/")

@@ -1,7 +1,7 @@
 """The secrets that this process holds, and texts without them.
 
-A secret joins by one line: the variable that holds it, in `_VARIABLES` or in `_ADDRESSES`, or a call of
-`hide` where it is given in another way.
+To add a secret, add its variable to `_VARIABLES` or to `_ADDRESSES`, or call `hide` if it comes from
+elsewhere.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def without_secrets(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a message on one line, without secrets and without a login in an address, however odd."""
+    """Return a message on one line, without secrets and without the login in any address."""
     return _LOGIN.sub(r"\1", " ".join(without_secrets(text).split()))
 
 
@@ -80,7 +80,7 @@ def spellings() -> tuple[str, ...]:
 
 
 def secrets_in(address: str) -> Iterator[str]:
-    """Yield what an address, well-formed or not, holds as a password, a token or the like.
+    """Yield the passwords, tokens and the like in an address, well-formed or not.
 
     Example:
         >>> list(secrets_in("postgresql://me:pw-1@db/x?sslpassword=pw%2F2"))
@@ -103,13 +103,13 @@ def _all_spellings(environment: tuple[str | None, ...], hidden: tuple[str, ...])
     secrets = {*filter(None, plain), *hidden}
     for address in filter(None, addresses):
         secrets.update(secrets_in(address))
-    # What holds a line break is shown in parts too, where a message is put on one line.
+    # A secret with a line break also appears in parts, where a message is put on one line.
     parts = {part for secret in secrets for part in (secret, *secret.split()) if not _is_common(part)}
     return tuple(sorted({spelling for part in parts for spelling in _spellings(part)}, key=len, reverse=True))
 
 
 def _is_common(secret: str) -> bool:
-    """Return True for what may stand in any text by chance; taking it out would only harm the text."""
+    """Return True for a value that may occur in any text by chance; removing it would only harm the text."""
     plain_word = secret.isdecimal() or (secret.isalpha() and secret.islower())
     return len(secret) < (_LONG_WORD if plain_word else _SHORTEST)
 

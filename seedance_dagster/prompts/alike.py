@@ -1,4 +1,4 @@
-"""Prompts that differ in their texts alone: everything else is checked once for all of them."""
+"""Prompts that differ only in their text: everything else is checked once for all of them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 from seedance_dagster.api.wire import GenerationRequest
 
 Requests = tuple[GenerationRequest, GenerationRequest | None]
-"""The request of a prompt, and that of its final."""
+"""The request of a prompt, and that of its final, if any."""
 
 _OF_EACH_PROMPT = frozenset({"id", "prompt", "tags", "rights"})
-_PLAIN = frozenset({str, int, bool})  # no references, to which a text may refer
+_PLAIN = frozenset({str, int, bool})  # lists of references are not: a text may mention them
 
 
 class AlikeRequests:
-    """The valid requests of a set, one for each combination of fields beside the text."""
+    """The valid requests of a set, one for each combination of the other fields."""
 
     def __init__(self) -> None:
         self._requests: dict[Hashable, Requests] = {}
 
     @staticmethod
     def key(fields: Mapping[str, Any]) -> Hashable | None:
-        """Return a key that equals another's where only the texts differ; None where the text matters."""
+        """Return a key that prompts share which differ only in their text; None where the text matters."""
         text = fields.get("prompt")
         if not isinstance(text, str) or "@" in text or "\uff20" in text:  # it may mention a reference
             return None
@@ -35,6 +35,6 @@ class AlikeRequests:
         return None if key is None else self._requests.get(key)
 
     def add(self, key: Hashable | None, requests: Requests) -> None:
-        """Remember requests about which nothing was reported."""
+        """Remember requests for which no problem was reported."""
         if key is not None:
             self._requests[key] = requests

@@ -44,7 +44,7 @@ _MAX_TAKES = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A prompt as it stands in a file.
+    """A prompt as it is written in a file.
 
     Attributes:
         place: Its line or position, for messages.

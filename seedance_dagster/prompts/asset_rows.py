@@ -1,4 +1,4 @@
-"""Rows that an asset holds, as a prompt set document: what every tick and run reads from then on."""
+"""Rows of an asset, turned into a prompt set document that later ticks and runs read."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MISSING = ("NAType", "NaTType")  # of pandas, which need not be installed
 
 
 def table_of_value(value: Any, source: str) -> Table:
-    """Return the table that a value of Python is.
+    """Return a Python value as a table.
 
     Args:
         value: A pandas or Polars DataFrame, an Arrow table, or a list of dicts.
-        source: Where it is from, for messages.
+        source: The origin of the value, for messages.
 
     Raises:
-        UnreadableError: It is none of these.
+        UnreadableError: The value is of another type.
     """
     if hasattr(value, "to_pylist"):
         entries = value.to_pylist()
@@ -39,12 +39,12 @@ def table_of_value(value: Any, source: str) -> Table:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: NumPy's numbers as numbers, times as text, "not a number" as nothing."""
+    """Return a value in the form of JSON: NumPy's numbers as numbers, times as text, NaN as None."""
     if type(value).__name__ in _MISSING or not has_value(value):
         return None
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
-    if hasattr(value, "tolist"):  # NumPy's, of arrays and of single numbers
+    if hasattr(value, "tolist"):  # a NumPy array or number
         return plain(value.tolist())
     if isinstance(value, list | tuple | set):
         return [plain(item) for item in value]
@@ -56,23 +56,25 @@ def plain(value: Any) -> Any:
 def set_document(
     name: str, table: Table, columns: Columns, settings: Mapping[str, Any], source: str
 ) -> dict[str, Any]:
-    """Return a prompt set document of a table's rows; a row that cannot be used keeps its place.
+    """Return a prompt set document with a table's rows; a text in place of a row names one that is unusable.
 
     Args:
         name: The set's name.
         table: The rows.
-        columns: What its columns are.
+        columns: The columns that hold fields and tags.
         settings: Further fields of the document, such as defaults.
-        source: Where the rows are from, for messages.
+        source: The origin of the rows, for messages.
 
     Raises:
-        UnreadableError: A column that is needed is not there.
+        UnreadableError: A required column is missing.
         PromptSetError: A column cannot be used.
     """
     rows, problems = rows_of(table, columns, source)
-    of_columns = [problem for problem in problems if problem.prompt is None and problem.severity == "error"]
-    if of_columns:
-        raise PromptSetError(of_columns)
+    column_problems = [
+        problem for problem in problems if problem.prompt is None and problem.severity == "error"
+    ]
+    if column_problems:
+        raise PromptSetError(column_problems)
     prompts: list[Any] = [problem.prompt for problem in table.problems if problem.severity == "error"]
     for row in rows:
         own = row.fields.get("tags")

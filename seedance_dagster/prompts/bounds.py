@@ -34,7 +34,7 @@ def check_unpacked(size: int) -> None:
 
 
 def check_rows(count: int) -> None:
-    """Raise `UnreadableError` for a table of too many rows; call it for each row of an unknown number."""
+    """Raise `UnreadableError` for a table of too many rows; call it row by row if their number is unknown."""
     if count > MAX_PROMPTS:
         raise UnreadableError(f"contains more than {MAX_PROMPTS} prompts: {_SPLIT}")
 

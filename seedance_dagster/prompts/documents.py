@@ -50,17 +50,17 @@ class SetDocument:
     """The content of a document that describes a set.
 
     Attributes:
-        name: The set's name; None where it is missing or no text.
+        name: The set's name; None where it is missing or not a text.
         rows: Its prompts.
-        table: The file that holds them instead, as it is written; None without one.
-        columns: What the columns of that file are.
-        on_bad_rows: "skip" or "refuse"; None where it is not said.
-        matrix: What its prompts vary in; None without anything.
-        finals: What its drafts and finals differ in; None without them.
+        table: The file that holds its prompts instead, as written; None without one.
+        columns: The columns of that file that hold fields and tags.
+        on_bad_rows: "skip" or "refuse"; None where the document does not say.
+        matrix: The values that its prompts vary in; None where they do not vary.
+        finals: The fields in which its drafts and finals differ; None without them.
         scores: The scores that it asks for.
-        accept: Its rule; None without one.
-        rights: Those of its prompts.
-        reference_rights: Those of its references, by what they are written as.
+        accept: The rule by which it accepts videos; None without one.
+        rights: The rights of its prompts.
+        reference_rights: The rights of its references, by each reference as it is written.
         problems: Everything that is wrong.
     """
 
@@ -81,7 +81,7 @@ class SetDocument:
 
 
 def read_document(document: Any, source: str) -> SetDocument:
-    """Read a set from a parsed document; what is wrong is among its problems."""
+    """Read a set from a parsed document; problems are returned, never raised."""
     problems: list[Problem] = []
 
     def report(name: str | None, message: str, place: str | None = None) -> None:
@@ -137,14 +137,15 @@ def _table(document: Mapping[str, Any], report: Report) -> str | None:
         for name in _TABLE_FIELDS:
             if document.get(name) is not None:
                 report(
-                    name, "is for the columns of a table, which source must name, such as source: shots.csv"
+                    name,
+                    "applies to the columns of a table: set source to its path, such as shots.csv",
                 )
         return None
     if not isinstance(table, str) or not table.strip():
-        report("source", "must be the path of a table from this file's folder, such as shots.csv")
+        report("source", "must be the path of a table, relative to this file's folder, such as shots.csv")
         table = ""
     if document.get("prompts") is not None:
-        report("source", "cannot stand beside prompts: a set has one or the other")
+        report("source", "cannot be set together with prompts: a set has one or the other")
     return table
 
 
@@ -153,7 +154,7 @@ def _columns(document: Mapping[str, Any], report: Report) -> Columns:
     for name, column in _mapping(document, "columns", report).items():
         if name not in PROMPT_FIELDS:
             meant = field_meant(name)
-            hint = f" (meant is {meant})" if meant else ""
+            hint = f" (did you mean {meant}?)" if meant else ""
             report(f"columns.{name}", f"is not a field{hint}; fields are {', '.join(PROMPT_FIELDS)}")
         elif not isinstance(column, str):
             report(f"columns.{name}", f"is {shown(column)}; it must be the name of a column")
@@ -200,7 +201,7 @@ def _rows(prompts: Any, report: Report) -> list[Row]:
 
 
 def kind_of(value: Any) -> str:
-    """Return what a parsed value is, in words."""
+    """Return the kind of a parsed value in words, such as "a list"."""
     words = {
         type(None): "nothing",
         list: "a list",

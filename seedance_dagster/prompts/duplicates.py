@@ -1,4 +1,4 @@
-"""Prompts of a set that are the same video, or nearly the same text: said before anything is paid."""
+"""Prompts of a set with the same request, or nearly the same text, reported before anything is paid."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.problems import Problem
 
-_NO_LETTERS = re.compile(r"[\W_]+")
-_ASCII_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum())
+_NON_LETTERS = re.compile(r"[\W_]+")
+_ASCII_NON_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
 def repetitions(prompt_set: PromptSet, places: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield a warning for each prompt that repeats another one's request, or nearly so.
+    """Yield a warning for each prompt that repeats the request of another, exactly or nearly.
 
     Args:
         prompt_set: The set.
-        places: The place in the file of each prompt, by id.
+        places: The place of each prompt in the file, by id.
     """
 
     def warning(prompt_id: str, message: str) -> Problem:
@@ -36,21 +36,23 @@ def repetitions(prompt_set: PromptSet, places: Mapping[str, str]) -> Iterator[Pr
             )
     alike: dict[tuple[object, ...], str] = {}
     for prompt in prompt_set.prompts:
-        earlier = alike.setdefault(_nearly(prompt), prompt.id)
+        earlier = alike.setdefault(_near_key(prompt), prompt.id)
         if earlier != prompt.id and not (prompt.id in prompt_set.repeated or prompt.fresh):
-            message = f"differs from that of {earlier} only in blanks, case or punctuation; both are paid for"
+            message = (
+                f"differs from that of {earlier} only in whitespace, case or punctuation; both are paid for"
+            )
             yield warning(prompt.id, message)
 
 
 def _letters(text: str) -> str:
-    """Return the letters and digits of a text, in small letters."""
+    """Return the letters and digits of a text, in lower case."""
     if text.isascii():  # ten times as fast
-        return text.encode().translate(None, _ASCII_NO_LETTERS).lower().decode()
-    return _NO_LETTERS.sub("", text).casefold()
+        return text.encode().translate(None, _ASCII_NON_LETTERS).lower().decode()
+    return _NON_LETTERS.sub("", text).casefold()
 
 
-def _nearly(prompt: Prompt) -> tuple[object, ...]:
-    """Return what two prompts share whose texts differ in blanks, case and punctuation alone."""
+def _near_key(prompt: Prompt) -> tuple[object, ...]:
+    """Return a key that is equal for prompts whose texts differ only in whitespace, case and punctuation."""
     request = prompt.request
     letters = _letters(request.prompt) or request.prompt
     rest = request.image_urls, request.video_urls, request.audio_urls, request.resolution, request.audio

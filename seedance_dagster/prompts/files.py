@@ -1,7 +1,7 @@
-"""References to files of the team's own: paths beside the prompt file, and s3:// addresses.
+"""References to the team's own files: paths beside the prompt file, and s3:// addresses.
 
 In a request each carries the hash of its content, as in `references/cat.png#sha256=...`: the content is the
-file's identity, wherever it lies.
+file's identity, wherever it is stored.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _REMEMBERED = 50_000  # hashes; about 15 MB
 
 @dataclass(frozen=True)
 class FileReference:
-    """A file of the team's own, as a request refers to it.
+    """One of the team's own files, as a request refers to it.
 
     Attributes:
-        location: A path as it stands in the prompt file, or `s3://bucket/key`.
-        sha256: Of its content, in hex; None while no run has read an object in S3.
+        location: A path as written in the prompt file, or `s3://bucket/key`.
+        sha256: The hash of its content, in hex; None for an object in S3 that no run has read yet.
     """
 
     location: str
@@ -63,22 +63,22 @@ class FileReference:
 
     @property
     def suffix(self) -> str:
-        """The ending of its name in lower case, such as ".png"."""
+        """The extension of its name in lower case, such as ".png"."""
         return PurePosixPath(self.location).suffix.lower()
 
     @property
     def identity(self) -> str:
-        """The part that it has in a fingerprint: its content, or its address while that is not known."""
+        """Its part of a fingerprint: the hash of its content, or its address while the content is unknown."""
         return self.location if self.sha256 is None else f"sha256:{self.sha256}"
 
 
 def hash_file(folder: Path | None, location: str, *, max_bytes: int) -> str:
-    """Return the SHA-256 of a local file, in hex, read once for each of its states.
+    """Return the SHA-256 of a local file, in hex; an unchanged file is not read again.
 
     Args:
-        folder: The folder of the prompt file, resolved, which the path starts from.
-        location: The path as it stands there.
-        max_bytes: The largest file that can be used.
+        folder: The folder of the prompt file, resolved; the path is relative to it.
+        location: The path as written in the prompt file.
+        max_bytes: The size of the largest file that can be used.
 
     Raises:
         UnreadableError: The file cannot be used; the message continues its name, as in "does not exist".
@@ -95,7 +95,7 @@ def read_file(folder: Path | None, reference: FileReference, *, max_bytes: int) 
     """Return the bytes of a local file.
 
     Raises:
-        UnreadableError: As `hash_file`, or its content is not the reference's any more.
+        UnreadableError: As for `hash_file`; or the content is no longer the one that the reference names.
     """
     path, _ = _find(folder, reference.location, max_bytes)
     try:
@@ -108,7 +108,7 @@ def read_file(folder: Path | None, reference: FileReference, *, max_bytes: int) 
 
 
 def too_large(size: int, max_bytes: int) -> str | None:
-    """Return why a file of a size cannot be used; None where it can."""
+    """Return why a file of this size cannot be used; None where it can."""
     if size == 0:
         return "is empty (0 bytes)"
     if size > max_bytes:
@@ -119,7 +119,7 @@ def too_large(size: int, max_bytes: int) -> str | None:
 def _find(folder: Path | None, location: str, max_bytes: int) -> tuple[Path, os.stat_result]:
     if folder is None:
         raise UnreadableError(
-            "is a path, and these prompts come from no local folder: write a link or an s3:// address"
+            "is a path, but these prompts do not come from a local folder: write a link or an s3:// address"
         )
     if location.startswith(("/", "~")):
         raise UnreadableError(

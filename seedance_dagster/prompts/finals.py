@@ -1,4 +1,4 @@
-"""Drafts and finals: what differs between the video that is looked at and the one that is kept."""
+"""Drafts and finals: the differences between the video that is reviewed and the one that is kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seedance_dagster.prompts.problems import shown
 
 FINAL_FIELDS = ("draft", "final")
 MAY_DIFFER = ("task_type", "resolution", "audio", "remove_watermark")
-"""The fields in which a draft and its final may differ: everything else would be another shot."""
+"""The fields in which a draft and its final may differ: any other difference would make another shot."""
 
 _EXAMPLE = "draft: {resolution: 480p} with final: {resolution: 1080p}"
 Report = Callable[..., None]
@@ -24,19 +24,19 @@ Check = Callable[[Mapping[str, Any], Report], GenerationRequest | None]
 
 @dataclass(frozen=True, kw_only=True)
 class DraftAndFinal:
-    """The fields that a set gives its drafts, and those that it gives their finals."""
+    """The fields that a set changes for its drafts, and those that it changes for their finals."""
 
     draft: Mapping[str, Any]
     final: Mapping[str, Any]
 
     @property
     def in_both(self) -> AbstractSet[str]:
-        """The fields that no prompt of the set can set."""
+        """The fields that both set, so that no prompt can."""
         return self.draft.keys() & self.final.keys()
 
 
 def read_finals(document: Mapping[str, Any], report: Report) -> DraftAndFinal | None:
-    """Read what drafts and finals differ in; None where a set has neither, problems are reported."""
+    """Read the fields in which drafts and finals differ, and report problems; None for a set without them."""
     stages = {name: document[name] for name in FINAL_FIELDS if document.get(name) is not None}
     if not stages:
         return None
@@ -53,7 +53,7 @@ def read_finals(document: Mapping[str, Any], report: Report) -> DraftAndFinal | 
                 )
     for name, other in zip(FINAL_FIELDS, reversed(FINAL_FIELDS), strict=True):
         if name not in stages:
-            report(other, f"needs {name} beside it, such as {_EXAMPLE}")
+            report(other, f"needs {name} as well, such as {_EXAMPLE}")
             return None
     changes = {name: {key: stages[name][key] for key in MAY_DIFFER if key in stages[name]} for name in stages}
     return DraftAndFinal(**changes)
@@ -66,18 +66,18 @@ def check_both(
 
     Args:
         fields: The prompt's fields, with defaults filled in.
-        own: Those that the prompt itself sets.
-        finals: What differs.
-        report: Called for each problem, once where both have it.
+        own: The fields that the prompt itself sets.
+        finals: The fields in which they differ.
+        report: Called once for each problem, also if both requests have it.
         check: Checks the fields of a request.
     """
     without_effect = sorted(name for name in finals.in_both if own.get(name) is not None)
     for name in without_effect:
         report(name, NO_EFFECT)
-    known: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     requests = []
     for stage, changes in (("draft", finals.draft), ("final", finals.final)):
-        requests.append(check({**fields, **changes}, _reporting(report, stage, changes, known)))
+        requests.append(check({**fields, **changes}, _reporting(report, stage, changes, reported)))
     draft, final = requests
     if draft is None or final is None or without_effect:
         return None
@@ -89,15 +89,17 @@ def check_both(
     return draft, final
 
 
-NO_EFFECT = "has no effect, since draft and final set it: leave it out here, or there"
+NO_EFFECT = "has no effect, since both draft and final set it: leave it out here or there"
 
 
-def _reporting(report: Report, stage: str, changes: Mapping[str, Any], known: set[tuple[str, str]]) -> Report:
-    """Return a report that names the stage of a field that the stage sets, and repeats no problem."""
+def _reporting(
+    report: Report, stage: str, changes: Mapping[str, Any], reported: set[tuple[str, str]]
+) -> Report:
+    """Return a report that names the stage of each field that the stage sets, and repeats no problem."""
 
     def report_once(name: str, message: str, severity: str = "error") -> None:
-        if (name, message) not in known:
-            known.add((name, message))
+        if (name, message) not in reported:
+            reported.add((name, message))
             report(f"{stage}.{name}" if name in changes else name, message, severity)
 
     return report_once

@@ -1,4 +1,4 @@
-"""The identity of a request: its text in one spelling, and the fingerprint of what would be rendered."""
+"""The identity of a request: its normalized text, and the fingerprint of what would be rendered."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
 from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.prompts.links import unsigned_link
 
-# The vendor's defaults, fixed for good: a change here would change every fingerprint, and with it what
-# counts as paid for already.
+# The vendor's defaults, fixed for good: a change here would change every fingerprint, and so what
+# counts as already paid for.
 _DEFAULT_RATIO = "16:9"
 _DEFAULT_RESOLUTIONS = {
     "seedance-2": "480p",
@@ -29,12 +29,12 @@ _SPELLINGS = str.maketrans(
     | dict.fromkeys("\v\u0085\u2028\u2029", "\n")
     | dict.fromkeys("\ufeff\u200b\u2060")
 )
-"""Blanks that do not break, line ends of other programs, and characters that nobody sees."""
+"""Non-breaking spaces, unusual line ends, and invisible characters."""
 _SORTED = json.JSONEncoder(sort_keys=True)
 
 
 def normalized_text(text: str) -> str:
-    r"""Return a prompt's text in NFC, with one kind of blank and line end, and without blanks at any end.
+    r"""Return a prompt's text in NFC, with one kind of space and line end, and without spaces at the ends.
 
     Example:
         >>> normalized_text("  A cafe\u0301\r\nat dawn \n")
@@ -60,7 +60,7 @@ def default_resolution(task_type: str) -> str | None:
 
 
 def normalized(request: GenerationRequest) -> GenerationRequest:
-    """Return a request as it is sent: with its text in the one spelling, and its links unchanged."""
+    """Return a request as it is sent: with its text normalized, and its links unchanged."""
     text = normalized_text(request.prompt)
     return request if text == request.prompt else request.model_copy(update={"prompt": text})
 
@@ -69,9 +69,9 @@ def fingerprint(request: GenerationRequest) -> str:
     """Return the SHA-256, in hex, of what the vendor would render.
 
     A field that is not set counts as the vendor's default: 16:9, the type's resolution, with sound. The
-    aspect ratio does not count in first_last_frames, where the first image decides it. The text counts in
-    its one spelling, a file of the team's own by its content, and a link to a file without what signs it.
-    The removal of the watermark counts where it is asked for.
+    aspect ratio does not count in first_last_frames, where the first image decides it. The text counts
+    as normalized, the team's own file by its content, and a link without the parameters that sign it. The
+    removal of the watermark counts if it is requested.
 
     Example:
         >>> request = GenerationRequest(task_type="seedance-2", prompt="a", mode=Mode.TEXT_TO_VIDEO)
@@ -86,7 +86,7 @@ def fingerprint(request: GenerationRequest) -> str:
 
 @lru_cache(maxsize=1_000, typed=True)
 def _around_the_text(**fields: Any) -> tuple[str, str]:
-    """Return what stands before and behind the text in the JSON of what would be rendered."""
+    """Return the JSON of what would be rendered, before and after its text."""
     rendered = {**fields, "prompt": ""}
     rendered["aspect_ratio"] = (
         None if fields["mode"] is Mode.FIRST_LAST_FRAMES else fields["aspect_ratio"] or _DEFAULT_RATIO
@@ -103,6 +103,6 @@ def _around_the_text(**fields: Any) -> tuple[str, str]:
 
 
 def reference_identity(reference: str) -> str:
-    """Return what stands for a reference: a file's content, or a link without what signs it."""
+    """Return the identity of a reference: a file's content, or a link without its signature."""
     file = FileReference.parse(reference)
     return unsigned_link(reference) if file is None else file.identity

@@ -1,4 +1,4 @@
-"""Links to reference files, compared by the file that they lead to, whoever signed them and when."""
+"""Links to reference files, compared by the file that they lead to, whatever their signatures."""
 
 from __future__ import annotations
 
@@ -18,12 +18,19 @@ _MEDIA = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
     *(".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"),
     *(".aac", ".flac", ".m4a", ".mp3", ".ogg", ".wav"),
-)  # not the machine's own list of types: fingerprints are the same everywhere
+)  # fixed, so that fingerprints are the same on every machine
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class _Scheme(NamedTuple):
-    """A way to sign a link: the parameters that give it away, all of them, and where alone they mean that."""
+    """A way to sign a link.
+
+    Attributes:
+        needs: The parameters that show it, when all of them are present.
+        parameters: All parameters that belong to a signature.
+        hosts: The ends of the host names where they mean a signature; empty for any host.
+        media: They mean a signature only where the path ends like a media file.
+    """
 
     needs: frozenset[str]
     parameters: frozenset[str]
@@ -38,7 +45,7 @@ class _Scheme(NamedTuple):
 
 
 def unsigned_link(url: str) -> str:
-    """Return a link in one spelling, without the parameters that sign it and without a fragment.
+    """Return a link in normalized form, without the parameters that sign it and without a fragment.
 
     Scheme and host are in lower case, and characters are escaped where they must be. The result is for
     comparing links, not for fetching them.
@@ -53,11 +60,11 @@ def unsigned_link(url: str) -> str:
         return url
     host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, " "))
     query = _without_signature(parts.query, host, parts.path) if parts.query else ""
-    return urlunsplit((parts.scheme, host, _spelled(parts.path), _spelled(query), ""))
+    return urlunsplit((parts.scheme, host, _normalized(parts.path), _normalized(query), ""))
 
 
-def _spelled(text: str) -> str:
-    """Return a path or query with escapes where they are needed alone, in upper case."""
+def _normalized(text: str) -> str:
+    """Return a path or query with only the escapes that it needs, in upper case."""
     if "%" in text:
         text = _ESCAPE.sub(lambda match: _unescaped(match.group()), text)
     return text if text.isascii() and " " not in text else quote(text, safe=_ASCII, errors="replace")

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedFile:
-    """A prompt file as it was read last.
+    """A prompt file as it was last read.
 
     Attributes:
         source: Its path or URI.
-        prompt_set: The name of its set, as far as it is known.
-        videos: How many videos its prompts ask for; None where no prompt of it was loaded.
-        problems: What is wrong with it.
+        prompt_set: The name of its set; empty if unknown.
+        videos: The number of videos that its prompts ask for; None if no prompt of it was loaded.
+        problems: Its errors and warnings.
         digest: Changes whenever its content does.
     """
 
@@ -50,11 +50,11 @@ class LoadedPromptSets:
 
     Attributes:
         sets: The valid sets, sorted by name.
-        problems: Everything that was not loaded, files and prompts, and all warnings.
-        catalog: What could be ordered when they were checked.
-        unusable: The problems of sets whose files have errors, by name, as far as the name is known.
-        files: The files, and whatever else has problems, such as a folder that cannot be read.
-        listed: False where it is unknown which files the location has.
+        problems: All errors, each of which kept a file or a prompt from being loaded, and all warnings.
+        catalog: The catalog that they were checked against.
+        unusable: The problems of sets that could not be loaded, by name where the name is known.
+        files: The files, and other sources of problems, such as a folder that cannot be read.
+        listed: False where the files of the location could not be listed.
     """
 
     sets: tuple[PromptSet, ...]
@@ -77,7 +77,7 @@ class LoadedPromptSets:
 
 @dataclass(frozen=True)
 class _Checked:
-    """A file as it was read and checked last: it is not read again while nothing that it rests on changes."""
+    """A file as it was last read and checked; read again once something that it depends on has changed."""
 
     stamp: Hashable
     content: FileContent
@@ -89,7 +89,7 @@ class _Checked:
 
 
 _last: dict[str, dict[str, _Checked]] = {}
-"""The files as this process read them last, by location and file."""
+"""The files as this process last read them, by location and file."""
 
 
 def load_prompt_sets(
@@ -100,12 +100,12 @@ def load_prompt_sets(
 ) -> LoadedPromptSets:
     """Load all prompt sets of a location; problems are returned, never raised.
 
-    A file that did not change since this process loaded it is not read again.
+    A file that has not changed since this process loaded it is not read again.
 
     Args:
         location: A file, a folder (its files, not its subfolders'), or `s3://bucket/prefix`.
-        prices: The file of prices that win over the packaged ones (SEEDANCE_PRICES). One that cannot be used
-            is a problem: the sets are loaded, and nothing can be ordered.
+        prices: The file of prices that win over the packaged ones (SEEDANCE_PRICES). If it cannot be used,
+            that is a problem: the sets are still loaded, but nothing can be ordered.
         s3_client: For `s3://`; boto3's default client if None.
 
     Example:
@@ -129,20 +129,20 @@ def load_prompt_sets(
     others, shown = list(problems), list[LoadedFile]()
     sets: dict[str, PromptSet] = {}
     unusable: dict[str, Sequence[Problem]] = {}
-    for source, of_file in checked.items():
-        problems += of_file.problems
-        prompt_set = of_file.prompt_set
-        name = of_file.content.name if prompt_set is None else prompt_set.name
+    for source, file in checked.items():
+        problems += file.problems
+        prompt_set = file.prompt_set
+        name = file.content.name if prompt_set is None else prompt_set.name
         videos = None if prompt_set is None else len(prompt_set.partitions)
         if prompt_set is None:
-            unusable.setdefault(name, of_file.problems)
+            unusable.setdefault(name, file.problems)
         elif prompt_set.name in sets:
             message = f"is {prompt_set.name!r}, as in {sets[prompt_set.name].source}; names must be unique"
             problems.append(Problem(source=source, field="name", message=message))
             others.append(problems[-1])
         else:
             sets[prompt_set.name] = prompt_set
-        shown.append(LoadedFile(source, name, videos, tuple(of_file.problems), of_file.digest))
+        shown.append(LoadedFile(source, name, videos, tuple(file.problems), file.digest))
     unusable = {name: reasons for name, reasons in unusable.items() if name and name not in sets}
     return LoadedPromptSets(
         tuple(sets[name] for name in sorted(sets)),
@@ -154,19 +154,19 @@ def load_prompt_sets(
 
 
 def _other_files(problems: Sequence[Problem]) -> Iterator[LoadedFile]:
-    """Yield what has problems and is no set: a file of prices, a folder, a file that is passed over."""
+    """Yield the sources of problems that are not sets: a price file, a folder, a skipped file."""
     for source in dict.fromkeys(problem.source for problem in problems):
         yield LoadedFile(source, problems=tuple(problem for problem in problems if problem.source == source))
 
 
 def _check(files: PromptFiles, catalog: Catalog, last: dict[str, _Checked]) -> dict[str, _Checked]:
-    """Return what each file holds, in the order of the files, without the tables that a set names."""
+    """Return the checked files in their order, without the tables that a set names."""
     documents = {
         file.source: _check_file(file, files, catalog, last.get(file.source))
         for file in files.files
         if file.suffix in DOCUMENTS
     }
-    named = {of_file.content.table for of_file in documents.values()}
+    named = {document.content.table for document in documents.values()}
     taken = {_source_beside(files, name) for name in named if name and not name.lower().endswith(SETS)}
     checked = {}
     for file in files.files:
@@ -217,7 +217,7 @@ def _check_file(file: PromptFile, files: PromptFiles, catalog: Catalog, last: _C
 
 
 def _hashing(file: PromptFile, update: Callable[[bytes], None]) -> PromptFile:
-    """Return a file that passes on its bytes when it is read; what they expand to may be endless."""
+    """Return a file that passes its bytes to `update` when read: its parsed content may be endless."""
 
     def read() -> bytes:
         content = file.read()
@@ -228,7 +228,7 @@ def _hashing(file: PromptFile, update: Callable[[bytes], None]) -> PromptFile:
 
 
 def _stamp(file: PromptFile, files: PromptFiles, content: FileContent) -> Hashable | None:
-    """Return what tells a state of a file, and of the table that it names, from others; None if unknown."""
+    """Return a stamp that changes with a file and the table that it names; None if unknown."""
     if file.stamp is None or not content.table:
         return file.stamp
     try:
@@ -246,9 +246,9 @@ def _uses_local_files(raw: RawSet | None) -> bool:
         isinstance(url, str) and (reference := FileReference.parse(url)) is not None and not reference.in_s3
         for fields in (raw.defaults, *(row.fields for row in raw.rows))
         for kind in REFERENCE_KINDS
-        for url in _listed(fields.get(f"{kind}_urls"))
+        for url in _as_list(fields.get(f"{kind}_urls"))
     )
 
 
-def _listed(value: object) -> list[object]:
+def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else []

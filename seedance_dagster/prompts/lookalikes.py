@@ -1,4 +1,4 @@
-"""Columns that resemble a field and are none: as tags they would not count in the video that is paid for."""
+"""Columns that resemble a field but are not one: as tags they would not change the video that is paid for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seedance_dagster.api.wire import REFERENCE_KINDS, Mode
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS
 from seedance_dagster.prompts.rules import REQUEST_FIELDS
 
-_NO_LETTERS = re.compile(r"[\W\d_]+")
+_NON_LETTERS = re.compile(r"[\W\d_]+")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")  # of camelCase too
 _WITH_UNIT = re.compile(r"duration(?:in)?(?:s|ms|sec|secs|second|seconds)")
 _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
@@ -32,7 +32,7 @@ _REFERENCE = _LINK | {"reference", "ref", "input", "source"}
 _ENDS = frozenset({"first", "last", "start", "end"})
 _OF_VIDEO = frozenset({"video", "clip", "target", "output"})
 _THINGS = frozenset({"take", "video", "variation", "variant", "sample", "clip", "output"})
-# A field, groups of words of each of which a name for it has one, and words that may stand around them.
+# A field; groups of words, of each of which its name contains one; and words that may surround them.
 _WORDS: tuple[tuple[str, tuple[frozenset[str], ...], frozenset[str]], ...] = (
     ("prompt", (frozenset({"prompt"}),), frozenset({"text", "positive"})),
     ("task_type", (frozenset({"model"}),), frozenset({"id", "name", "version"})),
@@ -55,15 +55,15 @@ _WORDS: tuple[tuple[str, tuple[frozenset[str], ...], frozenset[str]], ...] = (
 )  # fmt: skip
 _LIKE, _SHORTEST_TYPO, _SHORTEST_PLURAL = 0.9, 6, 4
 _LONGEST_NAME, _LONGEST_VALUE = 60, 4000  # longer ones resemble nothing, and would take seconds to compare
-_NO_SETTINGS = {"seed", "negativeprompt", "fps", "cfgscale", "guidancescale", "camerafixed"}
+_FOREIGN_SETTINGS = {"seed", "negativeprompt", "fps", "cfgscale", "guidancescale", "camerafixed"}
 
 
 def _key(name: str) -> str:
-    """Return a name's letters alone, small and without accents, whatever stands between and around them."""
+    """Return only the letters of a name, in lower case and without accents."""
     plain = "".join(
         character for character in unicodedata.normalize("NFKD", name) if not unicodedata.combining(character)
     )
-    return _NO_LETTERS.sub("", plain).casefold()
+    return _NON_LETTERS.sub("", plain).casefold()
 
 
 def _keys() -> Mapping[str, str]:
@@ -79,7 +79,7 @@ _LONG = [key for key in map(_key, REQUEST_FIELDS) if len(key) >= _SHORTEST_TYPO]
 
 
 def field_meant(name: str) -> str | None:
-    """Return the field that a name resembles; None for a field, and for what resembles none.
+    """Return the field that a name resembles; None for a field itself, and for a name that resembles none.
 
     Example:
         >>> field_meant("Aspect Ratio"), field_meant("imageUrl_1"), field_meant("video_length")
@@ -137,7 +137,7 @@ def field_of_value(value: Any) -> str | None:
 
 @cache
 def _allowed() -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return the fields of the words that only they allow, and of the endings of files."""
+    """Return the fields by the words that only they allow, and by the extensions of their files."""
     limits = Limits.load()
     words = dict.fromkeys(limits.types, "task_type") | dict.fromkeys(map(str, Mode), "mode")
     words |= dict.fromkeys(limits.loosest.aspect_ratios, "aspect_ratio")
@@ -148,6 +148,6 @@ def _allowed() -> tuple[Mapping[str, str], Mapping[str, str]]:
     return words, endings
 
 
-def is_no_setting(name: str) -> bool:
+def is_foreign_setting(name: str) -> bool:
     """Return True for a setting of other video APIs that the vendor does not have."""
-    return len(name) <= _LONGEST_NAME and _key(name) in _NO_SETTINGS
+    return len(name) <= _LONGEST_NAME and _key(name) in _FOREIGN_SETTINGS

@@ -1,4 +1,4 @@
-"""The matrix and the template of a set: what its prompts vary in, and the text that they share."""
+"""The matrix and the template of a set: the values that its prompts vary in, and the text that they share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seedance_dagster.prompts.bounds import MAX_PROMPTS
 from seedance_dagster.prompts.problems import shown
 
 VARIED_FIELDS = ("task_type", "mode", "duration", "aspect_ratio", "resolution", "audio")
-"""The fields of a prompt that a matrix may vary; every other name of it is a placeholder."""
+"""The fields of a prompt that a matrix may vary; every other name in it is a placeholder."""
 MATRIX_FIELDS = ("matrix", "template", "max_prompts")
 TEMPLATE_TAG = "template"
 """The tag that the variants of a prompt share: its id."""
@@ -32,7 +32,7 @@ _formatter = string.Formatter()
 
 
 class PlaceholderError(ValueError):
-    """A text has a placeholder that cannot be filled in; the message continues "prompt"."""
+    """A text with a placeholder that cannot be filled in; the message continues "prompt"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,8 @@ class Matrix:
 
     Attributes:
         axes: The values of each field or placeholder, by its name.
-        template: The text of prompts that have none; None without one.
-        max_prompts: The most prompts that the set may become.
+        template: The text of prompts that have none of their own; None without a template.
+        max_prompts: The largest number of prompts that the set may become.
     """
 
     axes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -61,10 +61,10 @@ class Matrix:
 
         Args:
             own: The prompt's own fields and tags, in which it does not vary.
-            text: Its text; of the placeholders it varies only in those that it contains.
+            text: Its text; only the placeholders in it are varied.
 
         Raises:
-            PlaceholderError: The text has a brace that is no placeholder's.
+            PlaceholderError: The text has a brace that belongs to no placeholder.
         """
         named = {*VARIED_FIELDS, *placeholders(text)}
         return {
@@ -84,7 +84,7 @@ def combinations(axes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
 
 
 def read_matrix(document: Mapping[str, Any], report: Report) -> Matrix | None:
-    """Read what a set varies in from its document; None where it does not vary, problems are reported."""
+    """Read the matrix of a set from its document, and report problems; None for a set that does not vary."""
     if all(document.get(name) is None for name in MATRIX_FIELDS):
         return None
     template = document.get("template")
@@ -104,7 +104,7 @@ def read_matrix(document: Mapping[str, Any], report: Report) -> Matrix | None:
         most = None
     axes = _axes(document.get("matrix"), report)
     if document.get("matrix") is None and document.get("template") is None:
-        report("max_prompts", "limits what a matrix or a template makes, and this set has neither")
+        report("max_prompts", "limits the prompts of a matrix or a template, and this set has neither")
     return Matrix(axes=axes, template=template, max_prompts=most or DEFAULT_MAX_PROMPTS)
 
 
@@ -122,9 +122,9 @@ def _axes(matrix: Any, report: Report) -> dict[str, tuple[Any, ...]]:
         elif any(isinstance(value, list | Mapping) or value is None for value in values):
             report(label, "contains a list, a mapping or nothing; allowed are texts, numbers, true and false")
         elif len({value_id(value) for value in values}) < len(values):
-            report(label, "contains a value twice, or two that differ only in blanks, case or punctuation")
+            report(label, "contains a value twice, or two that differ only in spaces, case or punctuation")
         elif not isinstance(name, str) or not name.strip():
-            report(label, "needs a name: a field of a prompt, or a placeholder that stands in its text")
+            report(label, "needs a name: a field of a prompt, or a placeholder in its text")
         else:
             axes[name] = tuple(values)
     return axes
@@ -144,13 +144,13 @@ def placeholders(text: str) -> Iterator[str]:
         parts = list(_formatter.parse(text))
     except ValueError as error:
         raise PlaceholderError(
-            f"has a brace of its own ({error}); write {{{{ or }}}} for one that is meant"
+            f"has a stray brace ({error}); write {{{{ or }}}} for a literal brace"
         ) from None
     for _, name, form, conversion in parts:
         if name is None:
             continue
         if not name.strip() or form or conversion:
-            raise PlaceholderError("has braces that name no placeholder; write {{ and }} for braces")
+            raise PlaceholderError("has braces that name no placeholder; write {{ and }} for literal braces")
         yield name
 
 
@@ -165,7 +165,7 @@ def filled(text: str, values: Mapping[str, str]) -> str:
         names = ", ".join(f"{{{shown(name, 40)[1:-1]}}}" for name in dict.fromkeys(missing))
         raise PlaceholderError(
             f"has {names}, for which neither the matrix nor a tag has a value; known are "
-            f"{', '.join(sorted(values)) or 'none'}. Write {{{{ and }}}} for braces that are meant"
+            f"{', '.join(sorted(values)) or 'none'}. Write {{{{ and }}}} for literal braces"
         )
     return "".join(
         literal + ("" if name is None else values[name]) for literal, name, _, _ in _formatter.parse(text)
@@ -189,7 +189,7 @@ def value_id(value: object) -> str:
 
 
 def variant_id(base: str, values: Sequence[object], longest: int) -> str:
-    """Return the id of a variant: its prompt's, and a part for each value; shortened with a hash if long.
+    """Return the id of a variant: its prompt's id and a part for each value; a long one is cut, with a hash.
 
     Example:
         >>> variant_id("mug", ["480p", "film noir"], 120)

@@ -1,4 +1,4 @@
-"""Texts that tables hold where there is no value: of pandas, R, databases and spreadsheets."""
+"""Texts that pandas, R, databases and spreadsheets write in place of a missing value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHEET_ERROR = re.compile(r"#[A-ZÀ-Þ][A-ZÀ-Þ0-9/]*[!?]?")  # #REF!, in Germa
 
 
 def is_missing(text: str) -> bool:
-    """Return True for a text that stands for no value.
+    """Return True for a text that stands for a missing value.
 
     Example:
         >>> is_missing("NaN"), is_missing("A nun")
@@ -20,14 +20,14 @@ def is_missing(text: str) -> bool:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return True for a text that no prompt is: no value, an error of a spreadsheet, or signs alone.
+    """Return True for a text that is not a prompt: a missing value, a spreadsheet error, or only punctuation.
 
     Example:
         >>> is_placeholder("#REF!"), is_placeholder("---"), is_placeholder("A cat")
         (True, True, False)
     """
-    return is_missing(text) or _SHEET_ERROR.fullmatch(text) is not None or _is_signs(text)
+    return is_missing(text) or _SHEET_ERROR.fullmatch(text) is not None or _is_punctuation(text)
 
 
-def _is_signs(text: str) -> bool:
+def _is_punctuation(text: str) -> bool:
     return text.isascii() and not any(map(str.isalnum, text))

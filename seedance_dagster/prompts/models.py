@@ -1,4 +1,4 @@
-"""Prompt sets, their prompts, and the partitions that these become."""
+"""Prompt sets, their prompts and their partitions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Prompt:
         fresh: Make videos of its own, even where the same request was made elsewhere.
         tags: Kept with each video.
         variant: The values that its set's matrix gave it, by name.
-        rights: Those of the prompt and its references, kept with each video; see `AllRights`.
+        rights: The rights of the prompt and its references, kept with each video; see `AllRights`.
     """
 
     id: str
@@ -56,7 +56,7 @@ class PromptPartition:
     """One video to make: a prompt, or one of its takes; or the final of one of these.
 
     Attributes:
-        key: The partition key: `<id>` for take 1, `<id>.t<n>` for take n; a final has `.final` behind that.
+        key: The partition key: `<id>` for take 1, `<id>.t<n>` for take n; a final adds `.final`.
         prompt_id: The prompt's id.
         take: From 1.
         scope: `<set>/<id>` for a fresh prompt, which no order of another scope answers; empty otherwise. An
@@ -68,7 +68,7 @@ class PromptPartition:
         variant: The values that its set's matrix gave it, by name.
         is_draft: True for a draft, of which a final is ordered once it is accepted.
         draft: The draft of a final; None for everything else.
-        rights: Those of the prompt and its references.
+        rights: The rights of the prompt and its references.
     """
 
     key: str
@@ -95,8 +95,8 @@ class PromptSet:
         source: The origin of the prompts, for messages.
         budgets: Points that its orders may cost, by window: "day" or "month" in UTC, "total" for all time.
         folder: The folder that paths of references start from; None where there is none.
-        left_out: Why rows with errors gave no prompt, by the id that it would have.
-        unread: Why rows gave no prompt whose ids are not known, since they cannot be read or are hidden.
+        left_out: Why rows with errors gave no prompt, by the id that it would have had.
+        unread: Why rows whose ids are unknown gave no prompt: they cannot be read, or are hidden.
         accepted: The keys of the drafts that are accepted now: their finals are asked for as well.
         scores: The scores of its videos, beside those of the code location.
         accept: The rule by which videos are accepted; None leaves that to people.
@@ -165,12 +165,12 @@ class PromptSet:
         if drafts == self.accepted:
             return self
         changed = replace(self, accepted=drafts)
-        vars(changed)["all_partitions"] = self.all_partitions  # fingerprints of so many take seconds
+        vars(changed)["all_partitions"] = self.all_partitions  # thousands of fingerprints take seconds
         return changed
 
     @cached_property
     def digest(self) -> str:
-        """A hash of all that the partitions ask for."""
+        """A hash of everything that the partitions ask for."""
         partitions = [
             (
                 key,
@@ -208,7 +208,7 @@ class PromptSet:
 
     @cached_property
     def repeated(self) -> dict[str, str]:
-        """The partitions that ask for the request and take of an earlier one, with its key, by their own."""
+        """The key of the earlier partition with the same request and take, by the key of each repetition."""
         first: dict[tuple[str, int, str], str] = {}
         repeated: dict[str, str] = {}
         for key, partition in self.partitions.items():
@@ -219,7 +219,7 @@ class PromptSet:
 
 
 def _partitions_of(prompt_set: PromptSet, prompt: Prompt, seen: Counter[str]) -> Iterator[PromptPartition]:
-    """Yield the takes of a prompt, each before its final; count the fresh requests that were seen."""
+    """Yield the takes of a prompt, each before its final; count fresh requests in `seen`."""
     request = normalized(prompt.request)
     final = None if prompt.final is None else normalized(prompt.final)
     digest = fingerprint(request)

@@ -1,4 +1,4 @@
-"""Places of prompt files: a local file or folder, or an s3:// location."""
+"""Locations of prompt files: a local file or folder, or an s3:// location."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OTHER_TABLES = (
     *(".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".gz", ".zip", ".zst", ".toml", ".tab", ".psv"),
     *(".jsonlines", ".jsonc", ".json5", ".pq", ".parq", ".avro", ".orc", ".rtf", ".docx"),
 )
-_RECENT_NS = 2_000_000_000  # a file written this lately may change again within the same tick of its clock
+_RECENT_NS = 2_000_000_000  # so new a file may change again within one tick of the file system's clock
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class PromptFiles:
     """The prompt files of a location.
 
     Attributes:
-        files: Those that may be sets, in the order of their names.
-        problems: What was passed over, with the reason.
-        folder: Where they are, resolved; None for S3.
-        others: Objects in S3 beside them, by key below the location.
+        files: The files that may be sets, sorted by name.
+        problems: The files that were skipped, with the reason.
+        folder: Their folder, resolved; None for S3.
+        others: All objects in S3 at the location, by key below it.
     """
 
     files: Sequence[PromptFile]
@@ -41,7 +41,7 @@ class PromptFiles:
     others: Mapping[str, PromptFile] = field(default_factory=dict)
 
     def beside(self, name: str) -> PromptFile:
-        """Return a file by its path from the folder of these; raise `UnreadableError` if it leaves it."""
+        """Return a file by its path relative to the folder; raise `UnreadableError` if it leads out of it."""
         if self.folder is None:
             if name not in self.others:
                 raise UnreadableError("does not exist beside the prompt file")
@@ -53,7 +53,7 @@ class PromptFiles:
 
 
 class NoPromptFileError(UnreadableError):
-    """A location was listed, and has no prompt file."""
+    """A location that was listed and has no prompt file."""
 
 
 def find_prompt_files(location: str, s3_client: S3Client | None = None) -> PromptFiles:
@@ -72,17 +72,19 @@ def find_prompt_files(location: str, s3_client: S3Client | None = None) -> Promp
 
         objects = s3_files(in_s3, s3_client)
         single = location.lower().endswith(SUFFIXES)
-        meant = {name: file for name, file in objects.items() if not single or file.source == location}
-        files = [file for name, file in meant.items() if is_prompt_file(name)]
-        problems = [_unusable(file.source) for name, file in meant.items() if name.endswith(_OTHER_TABLES)]
-        return PromptFiles(_some(files), problems, None, objects)
+        candidates = {name: file for name, file in objects.items() if not single or file.source == location}
+        files = [file for name, file in candidates.items() if is_prompt_file(name)]
+        problems = [
+            _unusable(file.source) for name, file in candidates.items() if name.endswith(_OTHER_TABLES)
+        ]
+        return PromptFiles(_at_least_one(files), problems, None, objects)
     path = Path(location)
     try:
         if not path.exists():
             raise UnreadableError("does not exist")
         if not path.is_dir():
             usable = [path] if path.suffix.lower() in SUFFIXES else []
-            return PromptFiles(_some(list(map(_local_file, usable))), (), path.resolve().parent)
+            return PromptFiles(_at_least_one(list(map(_local_file, usable))), (), path.resolve().parent)
         entries = sorted(path.iterdir())
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from None
@@ -100,10 +102,10 @@ def _of_folder(folder: Path, entries: Sequence[Path]) -> PromptFiles:
                 problems.append(Problem(source=_text(path), message=message))
             else:
                 files.append(_local_file(path))
-    return PromptFiles(files if problems else _some(files), problems, folder)
+    return PromptFiles(files if problems else _at_least_one(files), problems, folder)
 
 
-def _some(files: list[PromptFile]) -> list[PromptFile]:
+def _at_least_one(files: list[PromptFile]) -> list[PromptFile]:
     if not files:
         raise NoPromptFileError(f"contains no prompt set; file names end in {', '.join(SUFFIXES)}")
     return files

@@ -38,7 +38,7 @@ class PriceFileError(UnknownPriceError):
     """The file that SEEDANCE_PRICES names cannot be used, so no price is certain.
 
     Attributes:
-        problems: All of them.
+        problems: All problems of the file.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -50,7 +50,7 @@ class PriceFileError(UnknownPriceError):
 
 
 def load_catalog(path: str = "") -> Catalog:
-    """Return what can be ordered: the packaged catalog, with a team's file on top if there is one.
+    """Return the packaged catalog, with a team's file on top if there is one.
 
     Raises:
         PriceFileError: The file has problems; the error lists them all.
@@ -93,7 +93,7 @@ def _catalog_of(path: str, text: str) -> Catalog:
 
 
 def usable_catalog(path: str) -> tuple[Catalog, list[Problem]]:
-    """Return a catalog in any case, to check prompts by, and the problems of a team's file."""
+    """Return a catalog to check prompts by, even where a team's file has problems; and those problems."""
     try:
         return load_catalog(path), []
     except PriceFileError as error:
@@ -149,7 +149,7 @@ def _types(
 def _type(
     name: str, entry: Mapping[Any, Any], packaged: Mapping[str, TaskType], report: Report
 ) -> TaskType | None:
-    """Return the limits of one type: those of the type that it is like, with some of its own."""
+    """Return the limits of one type: those of the type that `like` names, with its own changes."""
     like = entry.get("like", name)
     wrong = [field for field in entry if field not in ("like", *_LIMITS)]
     for field in wrong:

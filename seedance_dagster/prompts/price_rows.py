@@ -1,4 +1,4 @@
-"""The rows of a price file: what is wrong with each, and with their dates together."""
+"""The rows of a price file, checked one by one and for gaps and overlaps between their dates."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class _Row:
     def _resolution(self, task_type: str | None) -> str | None:
         if task_type == REMOVE_WATERMARK:
             if self._entry.get("resolution") is not None:
-                self._add("resolution", f"cannot be set: the price of {REMOVE_WATERMARK} is one for all")
+                self._add("resolution", f"cannot be set: {REMOVE_WATERMARK} has one price for all")
             return ANY_RESOLUTION
         return self._word("resolution", self._types[task_type].resolutions) if task_type else None
 
@@ -135,12 +135,12 @@ class _Row:
 
 
 def row_place(number: int, task_type: Any) -> str:
-    """Return the name of a row in messages."""
+    """Return the name of a row for messages."""
     return f"row {number} ({task_type})" if isinstance(task_type, str) else f"row {number}"
 
 
 def _check_dates(rows: Sequence[tuple[int, PriceRow]], report: Report) -> None:
-    """Report rows of one price that apply at one time, and moments between list prices without any."""
+    """Report rows for the same price that overlap, and gaps between list prices."""
     prices: dict[tuple[str, str, bool], list[tuple[int, PriceRow]]] = {}
     for number, row in rows:
         prices.setdefault((row.type, row.resolution, row.promotion), []).append((number, row))

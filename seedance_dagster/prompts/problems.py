@@ -25,7 +25,7 @@ class Problem:
     """An error in a prompt file, or a warning about it.
 
     Attributes:
-        source: The file, or whatever else the prompts come from.
+        source: The file, or another origin of the prompts.
         message: What is wrong and what is allowed, continuing the name of the field, prompt or file:
             "is 20; allowed are whole seconds from 4 to 15".
         prompt: The prompt's position and id; None for the file as a whole.
@@ -74,7 +74,7 @@ def shown(value: Any, most: int = MOST_QUOTED) -> str:
 
 
 def summarized(problems: Sequence[Problem], source: str) -> list[Problem]:
-    """Return the problems of a file, equal ones as one with a count, and of many kinds the first ones.
+    """Return the problems of a file, with equal ones counted in one, and only the first of many.
 
     A thousand rows with the same mistake are one line, and errors come first.
     """

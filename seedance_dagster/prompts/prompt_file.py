@@ -1,4 +1,4 @@
-"""A prompt file before it is read, and the names by which one is known."""
+"""A prompt file before it is read, and the file names that mark one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PromptFile:
 
     Attributes:
         source: Its path or URI, for messages.
-        stamp: Changes whenever its content does; None when that cannot be known.
+        stamp: Changes whenever its content does; None when that is unknown.
         read: Returns its content, or raises `UnreadableError`.
     """
 
@@ -29,7 +29,7 @@ class PromptFile:
 
     @property
     def suffix(self) -> str:
-        """The ending of its name, in lower case."""
+        """The extension of its name, in lower case."""
         return os.path.splitext(self.source)[1].lower()  # noqa: PTH122  also of a URI
 
 

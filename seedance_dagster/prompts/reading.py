@@ -1,4 +1,4 @@
-"""FileContent of a prompt file: whatever its format, the rows of a set, or what is wrong with it."""
+"""Reading of prompt files in any format: the rows of a set, or the problems of the file."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class FileContent:
 
     Attributes:
         raw: Its prompts, not checked yet; None where it is not readable.
-        problems: What is wrong with a file that is not readable.
-        table: The table that it names, which is no set of its own; None without one.
-        name: The name of its set as far as it is known, also of a file that is not readable.
+        problems: The problems of a file that is not readable.
+        table: The table that it names, which is not a set of its own; None without one.
+        name: The name of its set, even for a file that is not readable; empty if unknown.
     """
 
     raw: RawSet | None
@@ -47,23 +47,23 @@ def read_prompt_file(file: PromptFile, beside: Callable[[str], PromptFile]) -> F
 
     Args:
         file: The file.
-        beside: Returns another file by its path from the folder of this one.
+        beside: Returns another file by its path relative to the folder of this one.
     """
     text, document = "", None
     try:
         if file.suffix in TABLES:
-            return _of_table(read_table(file, Columns()), Columns(), file)
+            return _of_table(read_table(file, Columns()), file)
         text = decode(file.read())
         document = _document(text, file)
         if isinstance(document, Table):
-            return _of_table(document, Columns(), file)
+            return _of_table(document, file)
         return _of_document(document, file, beside)
     except UnreadableError as error:
         message = str(error)
     except RecursionError:
         message = "is nested too deeply"
-    name = slug_name(PurePosixPath(file.source).stem) if file.suffix in TABLES else _found_in(text, _NAME)
-    table = document.table if isinstance(document, SetDocument) else _found_in(text, _SOURCE)
+    name = slug_name(PurePosixPath(file.source).stem) if file.suffix in TABLES else _field_in(text, _NAME)
+    table = document.table if isinstance(document, SetDocument) else _field_in(text, _SOURCE)
     return FileContent(None, [Problem(source=file.source, message=message)], table, name)
 
 
@@ -77,7 +77,7 @@ def _of_document(document: SetDocument, file: PromptFile, beside: Callable[[str]
     if problems and not rows:
         return FileContent(None, problems, document.table, name)
     raw = RawSet(
-        name=document.name or "unnamed",  # it is reported, and so are the other problems
+        name=document.name or "unnamed",  # a missing name is reported with the other problems
         source=source,
         rows=rows,
         defaults=document.defaults,
@@ -107,14 +107,14 @@ def _named_rows(
         raise UnreadableError(f"names as source {shown(document.table)}, which {error}") from None
 
 
-def _of_table(table: Table, columns: Columns, file: PromptFile) -> FileContent:
-    rows, problems = rows_of(table, columns, file.source)
+def _of_table(table: Table, file: PromptFile) -> FileContent:
+    rows, problems = rows_of(table, Columns(), file.source)
     stem = PurePosixPath(file.source).stem
     name = slug_name(stem)
     if not name:
         own_name = PurePosixPath(file.source).name
         raise UnreadableError(
-            "has a name that gives none to the set: rename the file, such as to "
+            "has no usable character in its name: rename the file, such as to "
             f"spots{file.suffix}, or name it in a YAML set: name: spots, source: {own_name}"
         )
     if problems and not rows:
@@ -128,7 +128,7 @@ def _document(text: str, file: PromptFile) -> SetDocument | Table:
         check_json_values(text)
         document = parse_json(text)
         if isinstance(document, list):
-            return _listed(document, file.source)
+            return _table_of_list(document, file.source)
         return read_document(document, file.source)
     document, notes = read_yaml_text(text, texts=("prompt", "template"))
     set_document = read_document(document, file.source)
@@ -145,8 +145,8 @@ def _document(text: str, file: PromptFile) -> SetDocument | Table:
     return set_document
 
 
-def _listed(entries: list[object], source: str) -> Table:
-    """Return the table that a JSON list is: of objects, or of texts."""
+def _table_of_list(entries: list[object], source: str) -> Table:
+    """Return a JSON list of objects, or of texts, as a table."""
     check_rows(len(entries))
     places = [f"entry {number}" for number in range(1, len(entries) + 1)]
     if entries and all(isinstance(entry, str) for entry in entries):
@@ -155,7 +155,7 @@ def _listed(entries: list[object], source: str) -> Table:
 
 
 def read_table(file: PromptFile, columns: Columns) -> Table:
-    """Read a table of any format; raise `UnreadableError` for what is none."""
+    """Read a table of any format; raise `UnreadableError` for any other file."""
     if file.suffix not in _READERS:
         raise UnreadableError(f"is not a table; file names end in {', '.join(_READERS)}")
     return _READERS[file.suffix](file.read(), file.source, columns)
@@ -166,7 +166,7 @@ def _read_json_list(text: str, source: str) -> Table:
     document = parse_json(text)
     if not isinstance(document, list):
         raise UnreadableError("is not a table: it must be a list of objects")
-    return _listed(document, source)
+    return _table_of_list(document, source)
 
 
 def _of_text(read: Callable[[str, str], Table]) -> Callable[[bytes, str, Columns], Table]:
@@ -188,7 +188,7 @@ _READERS: Mapping[str, Callable[[bytes, str, Columns], Table]] = {
 }
 
 
-def _found_in(text: str, pattern: re.Pattern[str]) -> str:
-    """Return a field of a document that is not readable, so that its assets and its table stay its own."""
+def _field_in(text: str, pattern: re.Pattern[str]) -> str:
+    """Return a field of an unreadable document, so that its assets and its table keep their names."""
     match = pattern.search(text)
     return match[1].strip() if match else ""

@@ -1,4 +1,4 @@
-"""The names of prompt sets as they were read last, for files and folders that cannot be read any more."""
+"""Remembered names of prompt sets, for files and folders that can no longer be read."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ Names = Mapping[str, str]
 class RememberedNames:
     """The names of sets, kept in a folder that outlives this process.
 
-    A file that cannot be read may not even say its set's name. The set keeps its assets by the name that it
-    had before. Where the folder cannot be used, nothing is remembered, and nothing else is lost.
+    A file that cannot be read may not even reveal its set's name. The set keeps its assets under the name
+    that it had before. If the folder cannot be used, no names are remembered, and everything else works.
 
     Attributes:
-        folder: Where they are kept, one file for each location.
+        folder: The folder of the names, with one file for each location.
     """
 
     folder: Path
     _known: dict[str, Names] = field(default_factory=dict)
 
     def complete(self, location: str | Path, loaded: LoadedPromptSets) -> LoadedPromptSets:
-        """Return what was loaded with the names of sets that cannot be read; remember those that can."""
+        """Return the loaded sets, with names for those that cannot be read; remember the other names."""
         place = str(location) if "://" in str(location) else str(Path(location).absolute())
         before = self._known.get(place)
         if before is None:
             before = self._read(place)
         names = {file.source: file.prompt_set for file in loaded.files if file.prompt_set}
-        # The file's own errors, or those of a location whose files are not known any more.
+        # The file's own errors, or those of a location that cannot be listed.
         errors = {
             source: [
                 problem

@@ -22,7 +22,7 @@ from seedance_dagster.prompts.references import read_references
 
 REQUEST_FIELDS = tuple(GenerationRequest.model_fields)
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-"""Characters that JSON can express but nothing can send or store: NUL and halves of characters."""
+"""Characters that JSON can express but nothing can send or store: NUL and unpaired surrogates."""
 RATIO_IGNORED = "is ignored in first_last_frames, where the first image decides it"
 Report = Callable[..., None]
 """`report(field, message, severity="error")`."""
@@ -57,7 +57,7 @@ def check_request(
     Args:
         fields: Values by field name as the file has them, with defaults filled in.
         ratio_given: Whether the prompt itself, and not only the defaults, sets an aspect ratio.
-        catalog: What can be ordered, and within which limits.
+        catalog: The task types that can be ordered, with their limits.
         report: Called for each problem.
         folder: The folder of the prompt file, which paths of references start from.
 
@@ -67,14 +67,14 @@ def check_request(
     errors = _Errors(report)
     limits = catalog.limits
     task_type = _task_type(fields["task_type"], catalog, errors)
-    of_type = limits.types.get(task_type, limits.loosest)
+    type_limits = limits.types.get(task_type, limits.loosest)
     mode = _mode(fields["mode"], errors)
     text = check_text(fields["prompt"], limits, errors.add)
     urls: Mapping[str, tuple[str, ...]] = {
         kind: read_references(fields, kind, limits, folder, errors.add) for kind in REFERENCE_KINDS
     }
-    duration = _duration(fields["duration"], of_type, errors)
-    ratio = _word(fields, "aspect_ratio", of_type.aspect_ratios, errors)
+    duration = _duration(fields["duration"], type_limits, errors)
+    ratio = _word(fields, "aspect_ratio", type_limits.aspect_ratios, errors)
     if mode is Mode.FIRST_LAST_FRAMES:
         if ratio_given:
             errors.report("aspect_ratio", RATIO_IGNORED, "warning")
@@ -82,7 +82,7 @@ def check_request(
     if mode is not None:
         _check_mode(mode, urls, limits, errors)
         if mode is Mode.OMNI_REFERENCE:
-            _check_counts(task_type, urls, of_type, errors)
+            _check_counts(task_type, urls, type_limits, errors)
     _check_mentions(text, urls, errors)
     resolution = _resolution(fields, task_type, catalog, errors)
     audio = fields.get("audio")
@@ -112,10 +112,10 @@ def check_request(
 
 
 def check_text(value: Any, limits: Limits, report: Report) -> str:
-    """Return the text of a prompt in its one spelling; what is wrong with it alone is reported."""
+    """Return the normalized text of a prompt, and report its problems."""
     if value is not None and not isinstance(value, str):
-        hint = '"' if isinstance(value, bool | int | float) else ", if it is one that begins with [ or {"
-        hint = f': "{value}"' if hint == '"' else hint
+        is_word = isinstance(value, bool | int | float)
+        hint = f': "{value}"' if is_word else ", if it is a text that begins with [ or {"
         report("prompt", f"is {shown(value)}, not a text; put it in quotes{hint}")
         return ""
     if value is None or not value.strip():
@@ -126,10 +126,14 @@ def check_text(value: Any, limits: Limits, report: Report) -> str:
         report("prompt", f"has {len(text)} characters; allowed are {limits.max_prompt_characters}")
         return ""  # to look for millions of mentions in it would take hours
     if character := _UNSENDABLE.search(text):
-        lost = ": U+FFFD is a letter that was lost in another encoding" if character[0] == "\ufffd" else ""
+        lost = (
+            ": U+FFFD stands for a letter that was lost in another encoding"
+            if character[0] == "\ufffd"
+            else ""
+        )
         report("prompt", f"contains characters that cannot be sent{lost}")
     if is_placeholder(text):
-        report("prompt", f"is {shown(text)}, which is no prompt; write one, or remove it")
+        report("prompt", f"is {shown(text)}, which is not a prompt; write one, or remove it")
     return text
 
 
@@ -151,7 +155,7 @@ def mentions(text: str) -> Iterator[tuple[str, str, int]]:
 
 
 def near_mentions(text: str) -> Iterator[tuple[str, str]]:
-    """Yield what resembles a mention of a reference and is none to the vendor, and what is meant.
+    """Yield each text that resembles a mention but is not one to the vendor, with the mention that is meant.
 
     Example:
         >>> list(near_mentions("@Image1 and @image2 beside @img 3"))
@@ -186,10 +190,10 @@ def _mode(value: Any, errors: _Errors) -> Mode | None:
     return mode
 
 
-def _duration(value: Any, of_type: TaskType, errors: _Errors) -> int:
+def _duration(value: Any, type_limits: TaskType, errors: _Errors) -> int:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if not (is_whole and value in of_type.durations):
-        errors.add("duration", f"is {shown(value)}; allowed are {of_type.durations_in_words}")
+    if not (is_whole and value in type_limits.durations):
+        errors.add("duration", f"is {shown(value)}; allowed are {type_limits.durations_in_words}")
     return value if is_whole else 0
 
 
@@ -213,7 +217,7 @@ def _task_type(value: Any, catalog: Catalog, errors: _Errors) -> str:
 
 
 def _resolution(fields: Mapping[str, Any], task_type: str, catalog: Catalog, errors: _Errors) -> str | None:
-    """Return the resolution to send: the prompt's, or a default that is not known to be the vendor's own."""
+    """Return the resolution to send: the prompt's, or a default that may not be the vendor's own."""
     allowed = catalog.resolutions(task_type)
     word = _word(fields, "resolution", allowed or catalog.limits.loosest.resolutions, errors)
     default = catalog.limits.resolution_of(task_type)
@@ -244,12 +248,12 @@ def _check_mode(mode: Mode, urls: Mapping[str, tuple[str, ...]], limits: Limits,
 
 
 def _check_counts(
-    task_type: str, urls: Mapping[str, tuple[str, ...]], of_type: TaskType, errors: _Errors
+    task_type: str, urls: Mapping[str, tuple[str, ...]], type_limits: TaskType, errors: _Errors
 ) -> None:
     total = sum(map(len, urls.values()))
-    if not 1 <= total <= of_type.max_references:
-        errors.add("mode", f"omni_reference takes 1 to {of_type.max_references} references, not {total}")
-    for kind, most in of_type.max_of_kind.items():
+    if not 1 <= total <= type_limits.max_references:
+        errors.add("mode", f"omni_reference takes 1 to {type_limits.max_references} references, not {total}")
+    for kind, most in type_limits.max_of_kind.items():
         if len(urls[kind]) > most:
             errors.add(
                 f"{kind}_urls", f"has {counted(len(urls[kind]), kind)}; {task_type} takes at most {most}"
@@ -259,7 +263,7 @@ def _check_counts(
 def _check_mentions(text: str, urls: Mapping[str, tuple[str, ...]], errors: _Errors) -> None:
     for written, meant in near_mentions(text):
         errors.add(
-            "prompt", f"mentions {written[:_LONGEST_MENTION]}, which binds no reference; write {meant}"
+            "prompt", f"mentions {written[:_LONGEST_MENTION]}, which refers to no reference; write {meant}"
         )
     for written, kind, position in mentions(text):
         if not 1 <= position <= len(urls[kind]):

@@ -1,4 +1,4 @@
-"""The fields `scores` and `accept` of a prompt set: which scores it asks for, and its rule."""
+"""The fields `scores` and `accept` of a prompt set: the scores that it asks for, and its rule."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RULE = 'must be a mapping, such as {all_checks: true, scores: {motion: ">=0.2"}
 
 
 def read_scores(value: Any, report: Report) -> tuple[WantedScore, ...]:
-    """Read the scores that a set asks for; problems are reported."""
+    """Read the scores that a set asks for, and report problems."""
     if value is None:
         return ()
     if not isinstance(value, list):
@@ -35,7 +35,7 @@ def read_scores(value: Any, report: Report) -> tuple[WantedScore, ...]:
 
 
 def read_rule(value: Any, report: Report) -> AcceptRule | None:
-    """Read the rule by which a set accepts videos; None without one, problems are reported."""
+    """Read the rule by which a set accepts videos, and report problems; None without a rule."""
     if value is None:
         return None
     if not isinstance(value, Mapping):

@@ -19,7 +19,7 @@ NAME_RULE = (
     f"allowed are 1 to {_MAX_NAME_CHARACTERS} lower-case letters, digits or '_', starting with a letter"
 )
 FULL_NAME_PATTERN = re.compile(rf"({NAME_PATTERN.pattern}\.)?{NAME_PATTERN.pattern}")
-"""A set's name outside its file, where a key prefix may stand before it."""
+"""A set's name outside its file, with a key prefix if there is one."""
 
 _FINAL = ".final"
 _SLUG_CHARACTERS = 40
@@ -27,7 +27,7 @@ _HASH_CHARACTERS = 8
 
 
 def key_prefix_problem(key_prefix: str) -> str | None:
-    """Return why a key prefix cannot stand before the names of sets; None when it can.
+    """Return why a key prefix is not allowed; None when it is.
 
     Example:
         >>> key_prefix_problem("team_a"), key_prefix_problem("")
@@ -39,7 +39,7 @@ def key_prefix_problem(key_prefix: str) -> str | None:
 
 
 def full_name(key_prefix: str, prompt_set: str) -> str:
-    """Return the name of a set outside its file.
+    """Return the name of a set outside its file, with the key prefix if there is one.
 
     Example:
         >>> full_name("team_a", "spots"), full_name("", "spots")
@@ -59,7 +59,7 @@ def final_key(draft: str) -> str:
 
 
 def without_final(partition: str) -> str:
-    """Return a partition's key without what marks a final.
+    """Return a partition's key without the suffix of a final.
 
     Example:
         >>> without_final("cat.t2.final"), without_final("cat")
@@ -69,7 +69,7 @@ def without_final(partition: str) -> str:
 
 
 def slug_id(text: str, occurrence: int = 1) -> str:
-    """Return a stable id for a prompt: its first words and a short hash of all of it.
+    """Return a stable id for a prompt: its first words and a short hash of the whole text.
 
     Args:
         text: The prompt.

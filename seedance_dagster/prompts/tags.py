@@ -1,4 +1,4 @@
-"""Tags: what is kept with a prompt's videos, under names that its team chooses."""
+"""Tags: values kept with a prompt's videos, under names of the team's choice."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _EQUALITY = ("==", "!=")
 _SHAPE = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.*?)\s*", re.DOTALL)
-_MANY, _TOO_MANY = 1e4, 1e15  # numbers that are read best with all of their digits
+_MANY, _TOO_MANY = 1e4, 1e15  # numbers that read best with all their digits
 _BOOLS = {"true": True, "false": False}
 ALLOWED = (
     'a comparison, such as ">=0.2", "<10", "==true" or "!=dark": >=, >, <= and < are for numbers, == and != '
@@ -56,19 +56,19 @@ class Threshold:
         return cls(sign, limit)
 
     def holds(self, value: float | str | bool) -> bool:
-        """Return True where a value meets it; one of another kind is unequal, and meets no other sign."""
+        """Return True for a value that meets the threshold; one of another kind meets only `!=`."""
         if _kind(value) is not _kind(self.limit):
             return self.sign == "!="
         return _COMPARE[self.sign](value, self.limit)
 
     def __str__(self) -> str:
-        """Return it as it is written."""
+        """Return the threshold as it is written."""
         return f"{self.sign}{value_text(self.limit)}"
 
 
 @dataclass(frozen=True)
 class WantedScore:
-    """A score that a set asks for, by its name or that of a value, and what it has to meet."""
+    """A score that a set asks for, by its name or that of one of its values, with its threshold."""
 
     name: str
     threshold: Threshold | None = None
@@ -88,7 +88,7 @@ class AcceptRule:
 
 
 def value_text(value: float | str | bool) -> str:
-    """Return a value in words.
+    """Return a value as text.
 
     Example:
         >>> value_text(True), value_text(0.123456), value_text(2.0), value_text(15593), value_text("calm")

@@ -26,7 +26,7 @@ from seedance_dagster.prompts.tags import tag_text
 def with_variants(raw: RawSet) -> RawSet:
     """Return a set with a row for each combination of its matrix; a set without one stays as it is.
 
-    What is wrong, such as a placeholder without a value or too many combinations, is among its problems.
+    Problems, such as a placeholder without a value or too many combinations, are added to the set's.
     """
     if raw.matrix is None:
         return raw
@@ -38,13 +38,13 @@ def with_variants(raw: RawSet) -> RawSet:
 
 @dataclass
 class _Expansion:
-    """The making of the rows of one set.
+    """The expansion of one set into its rows.
 
     Attributes:
         left_out: Why a prompt gave no variants, by its id.
-        wrong: What is wrong with single prompts.
+        wrong: The problems of single prompts.
         used: The names of the matrix that some prompt varies in.
-        total: How many rows there would be.
+        total: The number of rows without the limit.
     """
 
     raw: RawSet
@@ -55,33 +55,35 @@ class _Expansion:
     total: int = 0
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows, as many as are allowed at the most."""
+        """Yield the rows, at most as many as are allowed."""
         with_text = [self._with_text(row) for row in self.raw.rows]
-        bases = ids_of([self._known_before(row) for row in with_text])
+        bases = ids_of([self._row_for_id(row) for row in with_text])
         for row, base in zip(with_text, bases, strict=True):
             yield from self._variants(row, base)
 
     def problems(self) -> Iterator[Problem]:
-        """Yield what is wrong with the matrix and the prompts."""
+        """Yield the problems of the matrix and the prompts."""
         yield from self.wrong
         has_text = [row.fields.get("prompt") is not None for row in self.raw.rows]
         if self.matrix.template is not None and has_text and all(has_text):
-            message = "is the text of prompts that have none, and each has one: leave it out, or their texts"
+            message = (
+                "is for prompts without a text, and each one has a text: leave out the template or the texts"
+            )
             yield Problem(source=self.raw.source, field="template", message=message)
         for name in sorted(set(self.matrix.axes) - self.used):
             if self.raw.rows and not self.wrong:
                 message = (
                     "is set by each prompt itself, so there is nothing to vary: leave it out here or there"
                     if name in VARIED_FIELDS
-                    else f"is not a field that can vary, and no prompt contains {{{name}}}; such fields are "
-                    f"{', '.join(VARIED_FIELDS)}"
+                    else f"is not a field that can vary, and no prompt contains {{{name}}}; fields that can "
+                    f"vary are {', '.join(VARIED_FIELDS)}"
                 )
                 yield Problem(source=self.raw.source, field=f"matrix.{name}", message=message)
         most = self.matrix.max_prompts
         if self.total > most:
             message = (
-                f"makes {self.total} prompts of {len(self.raw.rows)}; allowed are {most}: name fewer values, "
-                "or set max_prompts to as many as you mean to pay for"
+                f"makes {self.total} prompts out of {len(self.raw.rows)}; allowed are {most}: name fewer "
+                "values, or set max_prompts to as many as you mean to pay for"
             )
             yield Problem(source=self.raw.source, field="matrix", message=message)
 
@@ -91,7 +93,7 @@ class _Expansion:
             return row
         return replace(row, fields={**row.fields, "prompt": template})
 
-    def _known_before(self, row: Row) -> Row:
+    def _row_for_id(self, row: Row) -> Row:
         """Return a row with the text that its id is made from, which no value of the matrix changes."""
         text = row.fields.get("prompt")
         if not isinstance(text, str):
@@ -106,7 +108,7 @@ class _Expansion:
         text = row.fields.get("prompt")
         if not isinstance(text, str) or not base:
             self.total += 1
-            yield row  # its problems are found as those of any prompt
+            yield row  # its problems are reported like those of any prompt
             return
         tags = self._tags(row)
         try:

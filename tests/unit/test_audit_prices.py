@@ -33,7 +33,7 @@ def orders(*shares: float, first: int = 1, **fields):
 )
 def test_the_charges_of_the_newest_videos_decide(shares, count, factor):
     """Neither a few odd charges nor old ones are a sign of an outdated price table."""
-    words = "videos cost something else than estimated, typically"
+    words = "videos did not cost what was estimated, typically"
     message = f"{count} {words} {factor:g} times as much"
     result = list(outdated_prices(orders(*shares)))
     assert [finding.message for finding in result] == ([] if count is None else [message])

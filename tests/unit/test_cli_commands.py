@@ -157,7 +157,7 @@ def test_plan_says_what_is_asked_for_twice_before_anything_is_paid(folder: Path)
     assert "1 joined" in done.stdout
     assert "again.txt, line 2 (a-dog-" in done.stderr
     assert "differs from that of a-dog-" in done.stderr
-    assert "only in blanks, case or punctuation; both are paid for" in done.stderr
+    assert "only in whitespace, case or punctuation; both are paid for" in done.stderr
     assert "again.txt, line 3 (a-dog-" in done.stderr
     assert "so both show one video" in done.stderr
 

@@ -75,5 +75,5 @@ def test_a_command_prints_problems_on_any_console(tmp_path, encoding):
     )
     output = (done.stdout + done.stderr).decode("ascii", "backslashreplace")  # click takes ascii for UTF-8
     assert done.returncode == 1, output
-    assert ".csv has a name that gives none to the set" in output
+    assert ".csv has no usable character in its name" in output
     assert "Traceback" not in output

@@ -134,9 +134,7 @@ def test_charges_that_differ_give_the_row_to_add(ledger, clock, folder, factor, 
     stored(ledger, clock, 3, 1, resolution="720p")
     done = run()
     assert done.exit_code == 1
-    assert (
-        "seedance-2-fast at 480p: 3 of the newest 3 videos cost something else than estimated" in done.stdout
-    )
+    assert "seedance-2-fast at 480p: 3 of the newest 3 videos did not cost what was estimated" in done.stdout
     [line] = [line for line in done.stdout.splitlines() if line.startswith("  - {")]
     [outdated] = json.loads(run("--json").stdout)["outdated"]
     expected = {

@@ -96,5 +96,5 @@ def test_an_index_of_millions_of_offsets_is_read_at_once(tmp_path, entry):
     table = bytes(8_000_000) + b"\xff" * 8
     path = tmp_path / "v.mp4"
     path.write_bytes(with_index(box(b"trak", box(b"mdia", box(b"minf", box(b"stbl", box(entry, table)))))))
-    with pytest.raises(MediaError, match="points behind its end"):
+    with pytest.raises(MediaError, match="points beyond its end"):
         check_structure(path)

@@ -179,5 +179,5 @@ def test_an_index_that_points_behind_the_end_is_of_a_longer_file(video):
     data = video.read_bytes()
     start = data.index(b"mdat") - 4
     video.write_bytes(data[:start] + b"\0\0\0\0mdat" + b"\0" * 10)
-    with pytest.raises(MediaError, match="points behind its end"):
+    with pytest.raises(MediaError, match="points beyond its end"):
         check_structure(video)

@@ -205,7 +205,7 @@ def test_a_path_in_a_prompt_file_on_s3_is_an_error():
     """Paths start from a local folder; a prompt file on S3 has none."""
     source = PromptSource([PromptSet("spots", (Prompt(id="cat", request=_request("cat.png")),))])
     [problem] = source.load().errors
-    assert "come from no local folder: write a link or an s3:// address" in str(problem)
+    assert "do not come from a local folder: write a link or an s3:// address" in str(problem)
 
 
 def test_a_set_made_in_python_may_name_a_folder(tmp_path, refs):

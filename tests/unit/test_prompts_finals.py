@@ -136,8 +136,8 @@ def test_drafts_of_a_table(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("final: {resolution: 1080p}\n", "", "draft needs final beside it, such as draft: {resolution"),
-        ("draft: {task_type: seedance-2-fast, resolution: 480p}\n", "", "final needs draft beside it"),
+        ("final: {resolution: 1080p}\n", "", "draft needs final as well, such as draft: {resolution"),
+        ("draft: {task_type: seedance-2-fast, resolution: 480p}\n", "", "final needs draft as well"),
         ("final: {resolution: 1080p}", "final: 1080p", "final is '1080p'; it must be a mapping"),
         (
             "final: {resolution: 1080p}",
@@ -150,12 +150,12 @@ def test_drafts_of_a_table(tmp_path):
         (
             "{id: cat,",
             "{id: cat, resolution: 720p,",
-            "resolution has no effect, since draft and final set it",
+            "resolution has no effect, since both draft and final set it",
         ),
         (
             "duration: 4}",
             "resolution: 720p}",
-            "defaults.resolution has no effect, since draft and final set it",
+            "defaults.resolution has no effect, since both draft and final set it",
         ),
         ("{id: cat,", "{id: cat, duration: 99,", "duration is 99"),
         (
@@ -183,7 +183,7 @@ def test_a_problem_of_both_is_said_once(tmp_path):
 def test_a_matrix_may_not_vary_what_both_set(tmp_path):
     """Values of a matrix that draft and final replace would be paid for several times."""
     text = SPOTS.replace("prompts:", "matrix: {resolution: [480p, 720p]}\nprompts:")
-    assert "resolution has no effect, since draft and final set it" in problems_of(tmp_path, text)
+    assert "resolution has no effect, since both draft and final set it" in problems_of(tmp_path, text)
 
 
 def test_the_fields_that_may_differ_are_fields_of_a_request():

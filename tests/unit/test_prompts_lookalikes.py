@@ -110,10 +110,14 @@ def test_each_column_that_resembles_a_field_is_one_error(tmp_path):
     )
     loaded = load(tmp_path, "shots.csv", text)
     assert problems_of(loaded) == [
-        (None, f"column '{column}'", f"resembles the field {field} and is none; rename it to {field}, {tag}")
+        (
+            None,
+            f"column '{column}'",
+            f"resembles the field {field} but is not one; rename it to {field}, {tag}",
+        )
         for column, field, tag in (
-            ("Duration", "duration", "or for a tag to tag:Duration"),
-            ("image_url", "image_urls", "or for a tag to tag:image_url"),
+            ("Duration", "duration", "or to tag:Duration for a tag"),
+            ("image_url", "image_urls", "or to tag:image_url for a tag"),
         )
     ]
     assert loaded.sets == ()
@@ -167,7 +171,7 @@ def test_values_that_are_meant_for_a_field_are_no_tags(tmp_path, value, field):
     [(_, column, message)] = problems_of(load(tmp_path, "a.jsonl", "\n".join(map(json.dumps, entries))))
     assert (column, message) == (
         "column 'gr\u00f6\u00dfe'",
-        f"holds what the field {field} takes; rename it to {field}, or for a tag to tag:gr\u00f6\u00dfe",
+        f"holds values of the field {field}; rename it to {field}, or to tag:gr\u00f6\u00dfe for a tag",
     )
     entries.append({"prompt": "a dog", "gr\u00f6\u00dfe": "another"})
     assert load(tmp_path, "b.jsonl", "\n".join(map(json.dumps, entries))).problems == ()
@@ -179,7 +183,7 @@ def test_a_field_inside_of_an_object_is_no_tag(tmp_path):
     [(_, column, message)] = problems_of(load(tmp_path, "a.jsonl", lines))
     assert (column, message) == (
         "column 'params'",
-        "holds the field duration; make it a column of its own, or a tag by tag:params",
+        "holds the field duration; make that a column of its own, or this one tag:params",
     )
 
 

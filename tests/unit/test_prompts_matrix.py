@@ -132,7 +132,7 @@ def test_braces_mean_nothing_without_a_matrix(tmp_path):
         (
             "{style: [calm]}",
             "A {style} {cat",
-            "prompt has a brace of its own (expected '}' before end of string)",
+            "prompt has a stray brace (expected '}' before end of string)",
             "",
         ),
         ("{style: [calm]}", "A {style} {}", "prompt has braces that name no placeholder", ""),
@@ -172,8 +172,11 @@ prompts: [{{id: a, prompt: "{prompt}"}}]
 @pytest.mark.parametrize(
     ("field", "problem"),
     [
-        ("max_prompts: 5", "max_prompts limits what a matrix or a template makes, and this set has neither"),
-        ("template: A dog", "template is the text of prompts that have none, and each has one"),
+        (
+            "max_prompts: 5",
+            "max_prompts limits the prompts of a matrix or a template, and this set has neither",
+        ),
+        ("template: A dog", "template is for prompts without a text, and each one has a text"),
     ],
 )
 def test_a_field_without_effect_is_said(tmp_path, field, problem):
@@ -186,7 +189,7 @@ def test_too_many_combinations_are_refused_before_they_are_made(tmp_path):
     axes = "".join(f"  a{number}: [{', '.join(map(str, range(10)))}]\n" for number in range(12))
     text = "".join(f" {{a{number}}}" for number in range(12))
     problems = problems_of(tmp_path, f"name: a\nmatrix:\n{axes}prompts: [{{prompt: '{text}'}}]")
-    assert "makes 1000000000000 prompts of 1; allowed are 10000: name fewer values" in problems
+    assert "makes 1000000000000 prompts out of 1; allowed are 10000: name fewer values" in problems
 
 
 def test_two_values_that_would_share_an_id_are_refused(tmp_path):

@@ -95,16 +95,19 @@ def test_an_edit_of_either_file_is_seen(tmp_path, edited, monkeypatch):
         ),
         (
             "{name: a, source: shots.csv, columns: {Prompt: caption_en}}",
-            "a.yaml: columns.Prompt is not a field (meant is prompt); fields are task_type, prompt",
+            "a.yaml: columns.Prompt is not a field (did you mean prompt?); fields are task_type, prompt",
         ),
         (
             "{name: a, source: shots.csv, columns: {id: [x]}}",
             "a.yaml: columns.id is ['x']; it must be the",
         ),
         ("{name: a, source: shots.csv, tags: lens}", "a.yaml: tags must be a list of columns"),
-        ("{name: a, source: shots.csv, prompts: []}", "a.yaml: source cannot stand beside prompts"),
-        ("{name: a, source: 5}", "a.yaml: source must be the path of a table from this file's folder"),
-        ("{name: a, prompts: [{prompt: x}], tags: [x]}", "a.yaml: tags is for the columns of a table"),
+        ("{name: a, source: shots.csv, prompts: []}", "a.yaml: source cannot be set together with prompts"),
+        (
+            "{name: a, source: 5}",
+            "a.yaml: source must be the path of a table, relative to this file's folder",
+        ),
+        ("{name: a, prompts: [{prompt: x}], tags: [x]}", "a.yaml: tags applies to the columns of a table"),
         (
             "{name: a, prompts: [{prompt: x}], on_bad_rows: maybe}",
             "a.yaml: on_bad_rows is 'maybe'; al",

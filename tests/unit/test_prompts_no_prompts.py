@@ -20,7 +20,7 @@ def test_what_stands_for_no_value_is_no_prompt(tmp_path, name, header, text):
     """A cell or line that pandas and spreadsheets write where there is nothing is an error of its row."""
     loaded = load(tmp_path, name, f"{header}{CAT}\n{text}\n")
     [(_, field, message)] = problems_of(loaded)
-    assert (field, message) == ("prompt", f"is {text!r}, which is no prompt; write one, or remove it")
+    assert (field, message) == ("prompt", f"is {text!r}, which is not a prompt; write one, or remove it")
     assert [prompt.request.prompt for prompt in loaded.sets[0].prompts] == [CAT]
 
 
@@ -66,7 +66,7 @@ def test_a_text_file_of_another_format_is_refused(tmp_path, first, ending):
     """Neither its header nor its brackets are paid for; Excel saves tables with tabs as .txt (p4)."""
     [(prompt, _, message)] = problems_of(load(tmp_path, "a.txt", f"{first}\nA cat, running\n"))
     assert prompt is None
-    assert message.startswith(f"begins as a {ending} file does, with {first!r}; rename it to {ending}")
+    assert message.startswith(f"begins like a {ending} file, with {first!r}; rename it to {ending}")
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_a_header_that_is_repeated_is_no_prompt(tmp_path):
         ),
         (
             gzip.compress(b"prompt", mtime=0),
-            "is not text but a gzip file; give it the ending of its kind, or save it as text",
+            "is not text but a gzip file; give it the extension of its kind, or save it as text",
         ),
-        (b"PK\x03\x04\x14\0", "is not text but an Excel workbook or another zip file; give it the ending"),
+        (b"PK\x03\x04\x14\0", "is not text but an Excel workbook or another zip file; give it the extension"),
         ("A cat\nA dog\n".encode("utf-16-be"), "is not UTF-8 text: it looks like UTF-16 without its mark"),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_pointer_in_the_place_of_a_packed_file_is_named(tmp_path):
         (
             "a.yaml",
             "name: a\nprompts:\n\t- prompt: x\n",
-            "(line 3, column 1); indent with blanks instead of tabs",
+            "(line 3, column 1); indent with spaces instead of tabs",
         ),
         (
             "a.yaml",
@@ -142,7 +142,7 @@ def test_a_pointer_in_the_place_of_a_packed_file_is_named(tmp_path):
         (
             "a.yaml",
             "name: a\nprompts:\n  - prompt: 'tis a cat\n    id: x\n",
-            "(line 3, column 13); put the text behind 'prompt:' in line 3 in quotes",
+            "(line 3, column 13); put the text after 'prompt:' in line 3 in quotes",
         ),
         (
             "a.json",
@@ -157,7 +157,7 @@ def test_a_pointer_in_the_place_of_a_packed_file_is_named(tmp_path):
         (
             "a.tsv",
             'prompt\tid\n"Stop" she says\tx\n',
-            '; write a " inside of a text twice, and put that text in quotes',
+            '; double each " inside a text, and put the text in quotes',
         ),
     ],
 )

@@ -39,7 +39,7 @@ def test_texts_that_are_no_yaml_say_what_to_put_in_quotes(tmp_path, text):
     """The message names the line, and the key behind which quotes are missing."""
     [(_, _, message)] = problems_of(yaml_set(tmp_path, text))
     assert message.startswith("is not valid YAML: ")
-    assert message.endswith("; put the text behind 'prompt:' in line 4 in quotes")
+    assert message.endswith("; put the text after 'prompt:' in line 4 in quotes")
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,11 @@ def test_texts_that_are_no_yaml_say_what_to_put_in_quotes(tmp_path, text):
         ("5", 'is 5, not a text; put it in quotes: "5"'),
         ("true", 'is True, not a text; put it in quotes: "True"'),
         ("1.5", 'is 1.5, not a text; put it in quotes: "1.5"'),
-        ("[a cat]", "is ['a cat'], not a text; put it in quotes, if it is one that begins with [ or {"),
-        ("{a cat}", "is {'a cat': None}, not a text; put it in quotes, if it is one that begins with [ or {"),
+        ("[a cat]", "is ['a cat'], not a text; put it in quotes, if it is a text that begins with [ or {"),
+        (
+            "{a cat}",
+            "is {'a cat': None}, not a text; put it in quotes, if it is a text that begins with [ or {",
+        ),
         ("null", "must be a text that is not empty"),
     ],
 )
@@ -138,7 +141,7 @@ def test_mentions_that_bind_nothing_are_errors(tmp_path, written, meant):
     """The vendor takes them for words, and the picture that was paid for would be ignored."""
     prompt = {"prompt": f"The cat in {written} walks", "mode": "omni_reference", "image_urls": [PNG]}
     [(_, field, message)] = problems_of(load_prompts(tmp_path, prompt))
-    assert (field, message) == ("prompt", f"mentions {written}, which binds no reference; write {meant}")
+    assert (field, message) == ("prompt", f"mentions {written}, which refers to no reference; write {meant}")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +174,7 @@ def test_texts_that_are_nearly_the_same_are_said(tmp_path):
     )
     assert [(prompt, message[:40]) for prompt, _, message in problems_of(loaded)] == [
         ("prompt 4 (d)", "repeats the request of a, so both show o"),
-        ("prompt 2 (b)", "differs from that of a only in blanks, c"),
+        ("prompt 2 (b)", "differs from that of a only in whitespac"),
     ]
     assert len(loaded.sets[0].prompts) == 6
 

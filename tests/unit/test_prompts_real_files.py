@@ -247,7 +247,7 @@ def test_workbooks_are_read(tmp_path):
         (workbook(["text"], ["x"]), None, "needs a column named prompt; its columns are 'text'"),
         (workbook(["prompt"], ["x"], ["y", "z"]), "row 3", "has 'z' in column 2, which has no name"),
         (workbook(["prompt", "prompt"], ["x", "y"]), None, "has two columns with the same name; rename one"),
-        (workbook(["prompt", "Duration"], ["x", 6]), None, "resembles the field duration and is none"),
+        (workbook(["prompt", "Duration"], ["x", 6]), None, "resembles the field duration but is not one"),
     ],
 )
 def test_problems_of_a_workbook(tmp_path, content, row, message):

@@ -72,7 +72,7 @@ def test_a_file_name_without_usable_letters_is_reported(tmp_path):
     """A name without a usable letter is a problem that says what to do (p9)."""
     [(_, _, message)] = problems_of(load(tmp_path, "提示词.csv", "prompt\nx\n"))
     assert message == (
-        "has a name that gives none to the set: rename the file, such as to spots.csv, or name it in a YAML "
+        "has no usable character in its name: rename the file, such as to spots.csv, or name it in a YAML "
         "set: name: spots, source: 提示词.csv"
     )
 

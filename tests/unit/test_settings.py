@@ -239,11 +239,11 @@ def test_a_webhook_without_its_secret_is_a_problem_of_the_settings():
 @pytest.mark.parametrize(
     ("config", "where"),
     [
-        ("storage: {postgres: {postgres_db: {hostname: db}}}", "names no SQLite"),
-        ("storage: {mysql: {mysql_url: x}}", "names no SQLite"),
-        ("storage: {postgres: {postgres_db: {db_name: sqlite_of_old}}}", "names no SQLite"),
-        ("storage: {custom: {module: ours.sqlite, class: SharedStorage}}", "names no SQLite"),
-        ("storage: postgres", "names no SQLite"),
+        ("storage: {postgres: {postgres_db: {hostname: db}}}", "is not SQLite"),
+        ("storage: {mysql: {mysql_url: x}}", "is not SQLite"),
+        ("storage: {postgres: {postgres_db: {db_name: sqlite_of_old}}}", "is not SQLite"),
+        ("storage: {custom: {module: ours.sqlite, class: SharedStorage}}", "is not SQLite"),
+        ("storage: postgres", "is not SQLite"),
         ("event_log_storage: {module: dagster_postgres.event_log, class: PostgresEventLogStorage}", "SQLite"),
         ("storage: {sqlite: {base_dir: /mnt/shared}}", "is in /mnt/shared"),
         ("storage: {sqlite: {base_dir: {env: SHARED}}}", "is in {'env': 'SHARED'}"),

@@ -44,7 +44,7 @@ class CredentialSettings:
     include_prompt: bool = False
 
     def identity(self, now: datetime) -> Identity:
-        """Read certificate and key, as `read_identity` does; raise `CredentialError` without the extra, too.
+        """Read certificate and key, as `read_identity` does; also raise `CredentialError` without the extra.
 
         Args:
             now: The time at which the certificate must be valid.
@@ -74,7 +74,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs videos; thread-safe."""
+    """A signer of videos; thread-safe."""
 
     settings: CredentialSettings
 
@@ -116,7 +116,7 @@ class Signer:
                 digest = hashlib.file_digest(signed, "sha256").hexdigest()
         except OSError:
             raise
-        except Exception as error:  # noqa: BLE001  a foreign file may raise anything in the library
+        except Exception as error:  # noqa: BLE001  a foreign file may make the library raise anything
             raise CredentialError(f"the video cannot be signed: {error}") from None
         written = read_credential(target)
         if (

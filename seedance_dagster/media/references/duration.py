@@ -63,11 +63,11 @@ class PartialFile:
         self.held += len(part)
 
     def rewind(self) -> None:
-        """Go back to the beginning and forget what was missing."""
+        """Go back to the beginning and clear `missing`."""
         self.missing, self._position = None, 0
 
     def read(self, count: int) -> bytes:
-        """Read up to so many bytes, as files do."""
+        """Read up to `count` bytes, as files do."""
         for offset, part in self._parts.items():
             if offset <= self._position < offset + len(part):
                 start = self._position - offset

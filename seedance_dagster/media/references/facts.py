@@ -1,4 +1,4 @@
-"""Facts about reference files, and what the ledger remembers of them."""
+"""Facts about reference files, as the ledger remembers them."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class KnownFiles:
 
     @classmethod
     def of(cls, ledger: Ledger, requests: Collection[GenerationRequest], *, links: bool = True) -> KnownFiles:
-        """Read from the ledger what it remembers of the references of some requests; raise `LedgerError`.
+        """Read the ledger's probes of the references of some requests; raise `LedgerError`.
 
         Args:
             ledger: The ledger.
             requests: The requests.
-            links: False leaves out what is known of files at links.
+            links: False leaves out files at links.
         """
         urls = {reference.url for request in requests for reference in references_of(request)}
         urls = {url for url in urls if links or FileReference.parse(url) is not None}
@@ -77,7 +77,7 @@ class KnownFiles:
         return None if probe is None else FileFacts(**probe.facts)
 
     def reference_facts(self, request: GenerationRequest) -> list[dict[str, Any]] | None:
-        """Return what an order records about its references, as JSON; None when nothing is known.
+        """Return the facts that an order records about its references, as JSON; None when nothing is known.
 
         URLs come without their query, which may hold a signature.
         """
@@ -107,7 +107,7 @@ def references_of(request: GenerationRequest) -> Iterator[Reference]:
 def url_hash(url: str) -> str:
     """Return the ledger's key of a reference: the sha256 of its URL in hex, which reveals no signature.
 
-    A file of the team's own has one by its content, wherever it lies.
+    The key of the team's own file depends on its content, not on its location.
     """
     file = FileReference.parse(url)
     return hashlib.sha256((url if file is None else file.identity).encode()).hexdigest()

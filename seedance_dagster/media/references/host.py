@@ -107,7 +107,8 @@ class ReferenceHost:
             size: In bytes; None when the host has not said.
 
         Raises:
-            UnusableReferenceError: The file does not exist, is not public, is empty or has no end.
+            UnusableReferenceError: The file does not exist, is not public, is empty, or is too large and of
+                unknown size.
             LinkError, aiohttp.ClientError, TimeoutError, OSError, ValueError: As `request`.
         """
         limit = self._limits.max_bytes
@@ -152,7 +153,7 @@ def megabytes(count: int) -> str:
 
 
 async def _read(response: HostResponse, count: int) -> bytes:
-    """Read so many bytes of a body, fewer where it ends."""
+    """Read `count` bytes of a body, fewer where it ends."""
     body = bytearray()
     while len(body) < count:
         chunk = await response.content.read(min(_CHUNK_BYTES, count - len(body)))

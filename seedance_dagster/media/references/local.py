@@ -1,4 +1,4 @@
-"""Facts about a file that is at hand."""
+"""Facts about a file whose content is at hand."""
 
 from __future__ import annotations
 

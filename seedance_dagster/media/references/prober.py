@@ -33,7 +33,7 @@ _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
 class Prober:
-    """Probes references; a host that was silent once is not contacted again for its next file."""
+    """A prober of references; a host that was silent once is not contacted again for its next file."""
 
     def __init__(self, host: ReferenceHost, limits: ProbeLimits, clock: Callable[[], datetime]) -> None:
         self._host = host
@@ -88,7 +88,7 @@ class Prober:
         if cached is not None and probe.facts["sha256"] != before:
             again = await self._read(url, head)
             if again.facts["sha256"] != probe.facts["sha256"]:
-                # Other bytes at each look, such as a date inside: they say nothing about what changed.
+                # The bytes differ at each read, such as a date inside: they do not show a change.
                 return replace(again, facts=again.facts | {"sha256": None})
         return probe
 

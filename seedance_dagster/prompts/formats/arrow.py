@@ -31,7 +31,7 @@ pa.set_io_thread_count(1)
 def read_parquet(path: Path, wanted: str) -> Unpacked:
     """Read one prompt per row of a Parquet file.
 
-    Its own description is read first: what unpacks to too much is refused before it is unpacked.
+    Its metadata is read first: a file that unpacks to too much is refused before it is unpacked.
 
     Raises:
         UnreadableError: The file is not Parquet, too large, or has no column of prompts.
@@ -45,7 +45,7 @@ def read_parquet(path: Path, wanted: str) -> Unpacked:
         all_chunks = (group.column(number) for group in groups for number in range(group.num_columns))
         chunks = [chunk for chunk in all_chunks if chunk.path_in_schema.partition(".")[0] in kept]
         check_unpacked(sum(max(chunk.total_uncompressed_size, chunk.num_values) for chunk in chunks))
-        # A dictionary stays one in memory: one long text in all rows is held once.
+        # Dictionaries stay encoded: a long text that all rows share is in memory once.
         texts = {chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"}
         file = pq.ParquetFile(path, memory_map=True, read_dictionary=sorted(texts))
         batches = file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=names, use_threads=False)
@@ -60,7 +60,7 @@ def read_arrow(path: Path, wanted: str) -> Unpacked:
     """
     with _errors("is not a valid Arrow file"):
         content = pa.memory_map(str(path)).read_buffer()
-        # A file is a stream with a table of contents behind it.
+        # A file is a stream, followed by a table of contents.
         is_file = content[: len(_ARROW_MAGIC)].to_pybytes() == _ARROW_MAGIC
         reader = pa.ipc.open_stream(content.slice(_MAGIC_BYTES) if is_file else content)
         names, problems = _usable(reader.schema, wanted)
@@ -70,7 +70,7 @@ def read_arrow(path: Path, wanted: str) -> Unpacked:
 
 @contextlib.contextmanager
 def _errors(words: str) -> Iterator[None]:
-    """Raise what pyarrow raises for a broken file as `UnreadableError`."""
+    """Turn pyarrow's errors about a broken file into `UnreadableError`."""
     try:
         yield
     except MemoryError:
@@ -80,7 +80,7 @@ def _errors(words: str) -> Iterator[None]:
 
 
 def _usable(schema: pa.Schema, wanted: str) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the columns to read, and those that are left out because they hold bytes."""
+    """Return the columns to read, and the problems of those that are left out."""
     check_columns(len(schema.names))
     if len(set(schema.names)) != len(schema.names) or "" in schema.names:
         raise UnreadableError("has two columns with the same name, or one without a name")
@@ -102,7 +102,7 @@ def _usable(schema: pa.Schema, wanted: str) -> tuple[list[str], list[dict[str, A
 
 
 def _unusable(kind: pa.DataType) -> str | None:
-    """Return why a column of a type cannot be used: bytes, as data sets have pictures, or views of lists."""
+    """Return why a column of this type cannot be used: it holds bytes, such as pictures, or list views."""
     types = pa.types
     if types.is_dictionary(kind):
         nested = kind.value_type.num_fields > 0
@@ -110,7 +110,7 @@ def _unusable(kind: pa.DataType) -> str | None:
     bytes_ = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)
     if any(test(kind) for test in bytes_):
         return "holds bytes"
-    # Each of their values may be all of one list.
+    # Their values may share memory: each may be the whole of one list.
     shared = (types.is_list_view, types.is_large_list_view, types.is_run_end_encoded, types.is_union)
     if any(test(kind) for test in shared):
         return "holds values of a rare kind"
@@ -123,7 +123,7 @@ def _rows(batches: Iterable[Any], words: str) -> Iterator[tuple[int, Mapping[str
     with _errors(words):
         for batch in batches:
             check_rows(number + batch.num_rows)
-            batch.validate(full=True)  # pyarrow ends the process when it reads what is not valid
+            batch.validate(full=True)  # invalid data would crash pyarrow, and the process with it
             unpacked += sum(map(_unpacked_bytes, batch.columns))
             check_unpacked(unpacked)
             for entry in batch.to_pylist(maps_as_pydicts="strict"):
@@ -132,7 +132,7 @@ def _rows(batches: Iterable[Any], words: str) -> Iterator[tuple[int, Mapping[str
 
 
 def _unpacked_bytes(column: pa.Array) -> int:
-    """Return the size of a column as Python values: each is a copy of what a dictionary has once."""
+    """Return the size of a column as Python values, each a copy, also of an entry in a dictionary."""
     types, kind = pa.types, column.type
     if types.is_dictionary(kind):
         if not _is_text(kind.value_type):
@@ -156,7 +156,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value whose mappings have texts as keys, as JSON has them."""
+    """Return a value whose mappings have texts as keys, as in JSON."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

@@ -21,7 +21,7 @@ _MOST_HEADER = 100_000
 def read_csv(text: str, source: str, wanted: str) -> Table:
     """Read a header and one prompt per row; an empty cell counts as not set.
 
-    The delimiter is the one by which the header has the column `wanted`.
+    The delimiter is the one that gives the header a column `wanted`.
 
     Raises:
         UnreadableError: The file is not CSV, or has no such column.
@@ -55,7 +55,7 @@ def read_csv(text: str, source: str, wanted: str) -> Table:
             else:
                 rows.append((place, cells[: len(header)]))
     except csv.Error as error:
-        advice = '; write a " inside of a text twice, and put that text in quotes' if '"' in text else ""
+        advice = '; double each " inside a text, and put the text in quotes' if '"' in text else ""
         raise UnreadableError(f"is not valid CSV: {error} (line {reader.line_num}){advice}") from None
     names = _names(header, rows)
     return Table(
@@ -75,10 +75,10 @@ def _delimiter(text: str, wanted: str) -> str:
 
 
 def _names(header: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> dict[int, str]:
-    """Return the names of the columns by position, without those that hold nothing.
+    """Return the names of the columns by position, without columns that are empty and unnamed.
 
     Raises:
-        UnreadableError: Two columns have one name, or one that holds something has none.
+        UnreadableError: Two columns share a name, or a column with values has none.
     """
     repeated = [name for name, count in Counter(filter(None, header)).items() if count > 1]
     if repeated:

@@ -29,7 +29,7 @@ _PIECE_BYTES = 1024 * 1024
 def read_xlsx(path: Path, wanted: str) -> Unpacked:
     """Read a header and one prompt per row of the first visible sheet; an empty cell counts as not set.
 
-    What people do not see is not ordered: a hidden sheet is passed over, a hidden row is a problem.
+    Hidden content is not ordered: a hidden sheet is skipped, a hidden row is a problem.
 
     Raises:
         UnreadableError: The file is not a workbook, too large, or has no column of prompts.
@@ -61,7 +61,7 @@ def read_xlsx(path: Path, wanted: str) -> Unpacked:
 
 
 def _visible(book: openpyxl.Workbook) -> tuple[Any, list[str]]:
-    """Return the first sheet that people see, and the names of the others that are not empty."""
+    """Return the first visible sheet, and the titles of the others that are visible and not empty."""
     visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
     if not visible:
         raise UnreadableError("is not a valid .xlsx file: it has no visible sheet")
@@ -75,7 +75,7 @@ def _unread(title: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _errors() -> Iterator[None]:
-    """Raise whatever a broken file causes as `UnreadableError`: openpyxl lets it through."""
+    """Turn any error about a broken file into `UnreadableError`: openpyxl passes them on."""
     try:
         yield
     except (UnreadableError, MemoryError):
@@ -85,7 +85,7 @@ def _errors() -> Iterator[None]:
 
 
 def _check_parts(parts: zipfile.ZipFile) -> None:
-    """Raise `UnreadableError` for more elements, or a longer text, than can be read in bearable time."""
+    """Raise `UnreadableError` for more elements, or a longer text, than can be read in reasonable time."""
     elements = 0
     for name in parts.namelist():
         with parts.open(name) as part:
@@ -112,8 +112,8 @@ def _names(header: tuple[Any, ...], wanted: str) -> dict[int, str]:
 
 
 def _filled(sheet: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Yield the lines that hold something, with their numbers."""
-    sheet.reset_dimensions()  # what a file says of them may be millions of empty cells
+    """Yield the rows that are not empty, with their numbers."""
+    sheet.reset_dimensions()  # a file may claim millions of empty cells
     for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
         check_lines(number)
         if any(map(_is_filled, cells)):

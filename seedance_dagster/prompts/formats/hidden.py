@@ -1,4 +1,4 @@
-"""Rows and columns of an Excel sheet that are hidden, by hand or by a filter, unknown to openpyxl."""
+"""Hidden rows and columns of an Excel sheet, which openpyxl does not report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Hidden:
 
     Attributes:
         rows: Their numbers, from 1.
-        columns: First and last of each range of them, from 1.
+        columns: The first and the last column of each range, from 1.
     """
 
     rows: set[int] = field(default_factory=set)
@@ -28,7 +28,7 @@ class Hidden:
         return any(first <= number <= last for first, last in self.columns)
 
     def begin(self, element: str, attributes: dict[str, str]) -> None:
-        """Note an element of the sheet that begins."""
+        """Handle the start of an element."""
         name = element.rpartition(" ")[2]
         if name not in {"row", "col"}:
             return
@@ -42,7 +42,7 @@ class Hidden:
 
 
 def read_hidden(parts: zipfile.ZipFile, sheet: str) -> Hidden:
-    """Return what is hidden in the sheet at this path of a workbook."""
+    """Return the hidden rows and columns of the sheet at this path of a workbook."""
     hidden = Hidden()
     if _is_marked(parts, sheet):
         parser = expat.ParserCreate(namespace_separator=" ")
@@ -53,7 +53,7 @@ def read_hidden(parts: zipfile.ZipFile, sheet: str) -> Hidden:
 
 
 def _is_marked(parts: zipfile.ZipFile, sheet: str) -> bool:
-    """Return False where the word does not occur: most sheets need not be parsed twice."""
+    """Return False where the word does not occur: most sheets need not be parsed again."""
     end = b""
     with parts.open(sheet) as part:
         while piece := part.read(_PIECE_BYTES):

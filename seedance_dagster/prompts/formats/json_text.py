@@ -60,7 +60,7 @@ def _children(value: Any) -> Iterable[Any]:
 
 
 def _check_depth(document: Any) -> None:
-    """Raise `UnreadableError` for a document whose depth would end a recursive function."""
+    """Raise `UnreadableError` for a document that is too deep for recursive functions."""
     level: list[Any] = [document]
     for _ in range(MAX_DEPTH):
         level = [item for parent in level for item in _children(parent)]
@@ -82,7 +82,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _place_of(error: ValueError, text: str) -> str:
-    """Return the line of an error that the parser does not place: of an object's end, or of a long number."""
+    """Return the line of an error that has none: where an object ends, or of a long number."""
     if not isinstance(error, _RepeatedNameError):
         number = _LONG_NUMBER.search(text)
         return "" if number is None else f" (line {text.count(chr(10), 0, number.start()) + 1})"

@@ -12,7 +12,7 @@ from seedance_dagster.prompts.formats.tables import Table, has_value
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 
 _FILLED = re.compile(r"\S")
-_OF_OTHERS = {
+_OTHER_FORMATS = {
     ".tsv": re.compile(r"[^\t]*\t.*"),
     ".csv": re.compile(r"""(?:.*[,;|])?[ "]*prompt[ "]*(?:[,;|].*)?""", re.IGNORECASE),
     ".yaml": re.compile(r"---|name:\s.*|prompts:|- prompt:.*"),
@@ -28,7 +28,7 @@ def read_jsonl(text: str, source: str) -> Table:
     check_json_values(text)
     if _LIST.match(text):
         raise UnreadableError("is a JSON list, not one object on each line; rename it to .json")
-    if text.count("\n") >= MAX_PROMPTS:  # before a million broken lines are parsed one by one
+    if text.count("\n") >= MAX_PROMPTS:  # before a million broken lines are parsed
         for count, _ in enumerate(_lines(text), 1):
             check_rows(count)
     entries: list[tuple[str, Any]] = []
@@ -46,10 +46,10 @@ def read_jsonl(text: str, source: str) -> Table:
 def table_of_objects(
     entries: list[tuple[str, Any]], source: str, problems: list[Problem] | None = None
 ) -> Table:
-    """Return a table of JSON objects; what is not one is a problem of its row.
+    """Return a table of JSON objects; an entry that is not an object is a problem.
 
     Raises:
-        UnreadableError: They have too many keys: each is compared with the fields.
+        UnreadableError: They have too many different keys.
     """
     problems = problems or []
     rows, columns = [], dict[str, None]()
@@ -68,7 +68,7 @@ def read_txt(text: str, source: str) -> Table:
     """Read one prompt per line; skip empty lines.
 
     Raises:
-        UnreadableError: It begins as a file of another format does; each line of it would be paid for.
+        UnreadableError: It begins like a file of another format, each line of which would be paid for.
     """
     rows, problems = [], []
     for count, (number, line) in enumerate(_lines(text.replace("\r\n", "\n").replace("\r", "\n")), 1):
@@ -87,11 +87,11 @@ def read_txt(text: str, source: str) -> Table:
 
 def _check_is_text(first: str) -> None:
     """Raise `UnreadableError` for the first line of a table or a document."""
-    ending = next((ending for ending, begin in _OF_OTHERS.items() if begin.fullmatch(first)), None)
+    ending = next((ending for ending, begin in _OTHER_FORMATS.items() if begin.fullmatch(first)), None)
     if ending is not None:
         raise UnreadableError(
-            f"begins as a {ending} file does, with {shown(first, 40)}; rename it to {ending}, or keep "
-            "prompts alone in it, one on each line"
+            f"begins like a {ending} file, with {shown(first, 40)}; rename it to {ending}, or keep "
+            "only prompts in it, one on each line"
         )
 
 

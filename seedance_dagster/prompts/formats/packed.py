@@ -1,7 +1,7 @@
-"""Tables that are packed: Parquet, Arrow, Feather and Excel files, read by a process of its own.
+"""Packed tables: Parquet, Arrow, Feather and Excel files, read by a process of their own.
 
-A few kilobytes of them may unpack to gigabytes, whatever they say of themselves, or end their reader. The
-end of the process, however it comes, is an answer.
+A few kilobytes may unpack to gigabytes, whatever their metadata says, or crash their reader. However the
+process ends, the result is a table or an error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from seedance_dagster.bounded.limits import Bounds
 from seedance_dagster.bounded.reader import Readers
 from seedance_dagster.prompts.formats.tables import Columns, Table
-from seedance_dagster.prompts.formats.text import check_is_itself
+from seedance_dagster.prompts.formats.text import check_not_a_pointer
 from seedance_dagster.prompts.problems import Problem, UnreadableError
 
 BOUNDS = Bounds(cpu_s=30, wall_s=120.0, memory_bytes=400 * 1024**2)
@@ -30,7 +30,7 @@ def read_packed(content: bytes, source: str, columns: Columns) -> Table:
     Raises:
         UnreadableError: The file is not one of these, too large, or has no column of prompts.
     """
-    check_is_itself(content)
+    check_not_a_pointer(content)
     suffix = PurePosixPath(source).suffix.lower()
     package, extra = _NEEDED.get(suffix, _PARQUET)
     if importlib.util.find_spec(package) is None:

@@ -1,4 +1,4 @@
-"""Tables of prompts, whatever file they come from: which columns are fields, tags, or resemble a field."""
+"""Tables of prompts from files of any kind: which columns are fields, tags, or resemble a field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row
 from seedance_dagster.prompts.formats.json_text import parse_json
-from seedance_dagster.prompts.lookalikes import field_meant, field_of_value, is_no_setting
+from seedance_dagster.prompts.lookalikes import field_meant, field_of_value, is_foreign_setting
 from seedance_dagster.prompts.missing import is_missing
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 from seedance_dagster.prompts.tags import tag_text
@@ -36,7 +36,7 @@ class Table:
         rows: The cells that have a value.
         problems: Rows that cannot be read, and columns that were left out.
         untyped: All cells are texts, so numbers, lists and the like are read from them.
-        hidden: The columns that people do not see.
+        hidden: The hidden columns.
     """
 
     columns: Sequence[str]
@@ -53,7 +53,7 @@ class Columns:
     Attributes:
         fields: The column of a field, by the field.
         tags: The columns that become tags; None for all that are not fields.
-        needed: The column that must be there where no column holds the prompts.
+        needed: The column that is required if `fields` names none for the prompts.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -69,10 +69,10 @@ class Columns:
 def rows_of(table: Table, columns: Columns, source: str) -> tuple[list[Row], list[Problem]]:
     """Return the prompts of a table, and the columns that cannot be used.
 
-    A column `tag:Duration` is the tag `Duration` in so many words.
+    A column `tag:Duration` is always the tag `Duration`.
 
     Raises:
-        UnreadableError: A column that is needed is not there.
+        UnreadableError: A required column is missing.
     """
     names = dict.fromkeys(table.columns)
     if names:
@@ -92,14 +92,14 @@ def rows_of(table: Table, columns: Columns, source: str) -> tuple[list[Row], lis
     rows = []
     for place, cells in table.rows:
         if table.untyped and cells.get(columns.wanted) == columns.wanted:
-            message = "repeats the header, as in files that were put together; remove the line"
+            message = "repeats the header, as in files that were joined; remove the line"
             problems.append(Problem(source=source, prompt=place, message=message))
             continue
         values, of_row = dict[str, Any](), dict[str, str]()
         for column, value in cells.items():
             if column in fields:
                 name = fields[column]
-                if name == "prompt":  # also where it stands for no value: that is reported
+                if name == "prompt":  # even a missing value: the rules report it
                     values[name] = value
                 elif not (table.untyped and isinstance(value, str) and is_missing(value)):
                     values[name] = _read(name, value, untyped=table.untyped)
@@ -110,12 +110,12 @@ def rows_of(table: Table, columns: Columns, source: str) -> tuple[list[Row], lis
 
 
 def has_value(value: Any) -> bool:
-    """Return False for what tables have in cells without a value: nothing, and "not a number"."""
+    """Return False for the cells of a table that have no value: None and NaN."""
     return value is not None and not (isinstance(value, float) and value != value)  # noqa: PLR0124  NaN
 
 
 def no_prompt(names: Iterable[str], wanted: str = "prompt") -> UnreadableError:
-    """Return the error of a table without the column of its prompts: which ones are there, and what to do."""
+    """Return the error of a table without a column of prompts, with its columns and what to do."""
     names = list(names)
     listed = ", ".join(shown(name, 40) for name in names[:_SHOWN_COLUMNS]) or "none"
     more = f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else ""
@@ -146,7 +146,8 @@ def _tag_problems(tags: Mapping[str, str], columns: Columns, source: str) -> lis
         meant = None if column != tag or columns.tags is not None else field_meant(column)
         if meant is not None:
             message = (
-                f"resembles the field {meant} and is none; rename it to {meant}, or for a tag to tag:{column}"
+                f"resembles the field {meant} but is not one; rename it to {meant}, or to tag:{column} for a "
+                "tag"
             )
             problems.append(Problem(source=source, field=f"column {shown(column)}", message=message))
         if (other := seen.setdefault(tag, column)) != column:
@@ -174,17 +175,17 @@ def _hidden_problems(
 def _value_problems(
     table: Table, tags: Mapping[str, str], fields: set[str], source: str
 ) -> Iterator[Problem]:
-    """Yield an error for each tag whose values are all meant for a field that no column is."""
+    """Yield an error for each tag whose values all belong to a field that has no column."""
     meant, nested = _fields_of_values(table, {column for column, tag in tags.items() if column == tag})
     for column, name in meant.items():
         if field_meant(column) is not None:
             continue
         if name is not None and name not in fields:
-            message = f"holds what the field {name} takes; rename it to {name}, or for a tag to tag:{column}"
+            message = f"holds values of the field {name}; rename it to {name}, or to tag:{column} for a tag"
             if column in nested:
-                message = f"holds the field {name}; make it a column of its own, or a tag by tag:{column}"
+                message = f"holds the field {name}; make that a column of its own, or this one tag:{column}"
             yield Problem(source=source, field=f"column {shown(column)}", message=message)
-        elif is_no_setting(column):
+        elif is_foreign_setting(column):
             message = "is kept as a tag and changes no video: the vendor has no such setting"
             yield Problem(source=source, field=f"column {shown(column)}", message=message, severity="warning")
 
@@ -192,7 +193,7 @@ def _value_problems(
 def _fields_of_values(
     table: Table, columns: Collection[str]
 ) -> tuple[dict[str, str | None], Collection[str]]:
-    """Return the field that all values of a column are meant for, or None, and the columns with objects."""
+    """Return by column the field that all its values belong to, or None; and the columns with objects."""
     meant, nested = dict[str, str | None](), set[str]()
     for _, cells in table.rows:  # once, however many columns there are
         for column, value in cells.items():
@@ -206,14 +207,14 @@ def _fields_of_values(
 
 
 def _read(name: str, value: Any, *, untyped: bool) -> Any:
-    """Return the value of a field; what tables spoil is read where it is clear, the rules report the rest."""
+    """Return the value of a field, repaired where a table has clearly changed it; rules report the rest."""
     if isinstance(value, float) and value.is_integer() and name in _WHOLE_FIELDS:
         return int(value)  # pandas writes floats where some rows have no value
     return _typed(name, value) if untyped and isinstance(value, str) else value
 
 
 def _typed(name: str, text: str) -> Any:
-    """Return the value that a text means in a field."""
+    """Return the value that a text stands for in a field."""
     whole = _WHOLE.fullmatch(text) if name in _WHOLE_FIELDS else None
     if whole:
         return whole[1] if name == "id" else int(whole[1])

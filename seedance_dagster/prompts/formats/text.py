@@ -1,4 +1,4 @@
-"""The text of a prompt file: UTF-8, and what to do about a file in another encoding, or of another kind."""
+"""The text of a prompt file in UTF-8, with advice for files in another encoding or of another kind."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _SAMPLE = 1_000
 _MOSTLY = 0.9
 
 
-def check_is_itself(content: bytes) -> None:
-    """Raise `UnreadableError` for what git keeps in the place of a large file."""
+def check_not_a_pointer(content: bytes) -> None:
+    """Raise `UnreadableError` for the pointer that Git LFS keeps in place of a large file."""
     if content.startswith(_LFS_POINTER):
         raise UnreadableError("is a pointer of Git LFS, not the file itself; run: git lfs pull")
 
@@ -38,14 +38,14 @@ def decode(content: bytes) -> str:
     """Return the text of a file, without its byte order mark.
 
     Raises:
-        UnreadableError: It is another kind of file, which every line of it might be ordered from, or is not
-            UTF-8; the message names the line and what the encoding looks like.
+        UnreadableError: It is another kind of file, each line of which might be ordered, or is not UTF-8; the
+            message names the line and the likely encoding.
     """
-    check_is_itself(content)
+    check_not_a_pointer(content)
     for begin, kind in _OTHER_KINDS.items():
         if content.startswith(begin):
             raise UnreadableError(
-                f"is not text but {kind}; give it the ending of its kind, or save it as text"
+                f"is not text but {kind}; give it the extension of its kind, or save it as text"
             )
     if _HTML.match(content):
         raise UnreadableError("is an HTML page, such as one that asks to log in; download the file itself")
@@ -77,7 +77,7 @@ def _utf8(content: bytes) -> str:
 
 
 def _encoding(content: bytes, start: int) -> str:
-    """Return what the encoding of a file seems to be, by the bytes from the first that is not UTF-8."""
+    """Return the likely encoding of a file, judged from the line of the first byte that is not UTF-8."""
     begin = content.rfind(b"\n", 0, start) + 1
     sample = content[begin : begin + _SAMPLE]
     runs = [len(run) for run in _HIGH_BYTES.findall(sample)]

@@ -14,9 +14,9 @@ class Unpacked:
     Attributes:
         columns: The names of its columns.
         rows: The number and the cells of each row.
-        problems: Rows that cannot be read, columns and sheets that are left out; complete when the rows are.
+        problems: Rows that cannot be read, columns and sheets that are left out; complete after the last row.
         untyped: All cells are texts, so numbers, lists and the like are read from them.
-        hidden: The columns that people do not see.
+        hidden: The hidden columns.
     """
 
     columns: list[str]

@@ -1,8 +1,8 @@
 """The process that unpacks tables: `python -m seedance_dagster.prompts.formats.unpacking`.
 
 Reads lines of JSON, `[TABLE, ROWS, COLUMN]`. Writes lines of JSON to the file ROWS, each a list of rows with
-their number and cells, and answers with the columns and the problems of the table, or with why it cannot be
-read.
+their number and cells, and answers with the columns and the problems of the table, or with the reason why it
+cannot be read.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _IN_A_LINE = 500  # rows: one by one they take longer to write and to read
 
 
 def main() -> None:
-    """Unpack tables until there are no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent decides
+    """Unpack tables until no more are requested."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent decides when it ends
     limits: ProcessLimits | None = None
     for line in sys.stdin:
         table, rows, wanted = json.loads(line)
         read = _reader(Path(table).suffix)
-        limits = limits or ProcessLimits(BOUNDS)  # behind the import of a library, which maps much
+        limits = limits or ProcessLimits(BOUNDS)  # after the import of the library, which maps much memory
         limits.renew()
         try:
             answer = _unpack(read(Path(table), wanted), Path(rows))
@@ -55,8 +55,8 @@ def _reader(suffix: str) -> Any:
 def _unpack(table: Unpacked, path: Path) -> dict[str, Any]:
     rows = iter(table.rows)
     with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
-        while some := list(islice(rows, _IN_A_LINE)):
-            file.write(_ROWS.encode(some) + "\n")
+        while chunk := list(islice(rows, _IN_A_LINE)):
+            file.write(_ROWS.encode(chunk) + "\n")
     return {
         "columns": table.columns,
         "problems": table.problems,

@@ -37,7 +37,7 @@ _ENTRY = re.compile(r"""\s*(?:- +)?([\w.]+): +(?!["'] *$)\S""")
 
 @dataclass(frozen=True)
 class Note:
-    """A text that YAML may have read otherwise than it is meant: its line, and what happened to it."""
+    """A note about a text that YAML may not have read as it is meant: its line, and what happened to it."""
 
     line: int
     field: str
@@ -76,7 +76,7 @@ def read_yaml_text(text: str, *, texts: tuple[str, ...] = ()) -> tuple[Any, list
 
     Args:
         text: The document.
-        texts: The keys behind which people write sentences, which YAML may cut.
+        texts: The keys whose values are sentences, which YAML may cut.
 
     Returns:
         The document, and notes about such sentences.
@@ -90,7 +90,7 @@ def read_yaml_text(text: str, *, texts: tuple[str, ...] = ()) -> tuple[Any, list
         for event in yaml.parse(text, Loader=_PARSER):
             builder.add(event)
     except yaml.MarkedYAMLError as error:
-        # Where a text without an end, or a key without its blank, begins; the problem shows far behind it.
+        # The start of an unclosed text, or of a key without its space: the parser fails only much later.
         scanned = str(error.context).startswith(("while scanning a quoted", "while scanning a simple key"))
         mark = (error.context_mark if scanned else None) or error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
@@ -107,20 +107,20 @@ def read_yaml_text(text: str, *, texts: tuple[str, ...] = ()) -> tuple[Any, list
 
 
 def _advice(text: str, line: int) -> str:
-    """Return what to do where the line of an error, or the one before it, holds a text without quotes."""
+    """Return advice where the line of an error, or the one before it, holds a text without quotes."""
     lines = text.split("\n", line + 2)[: line + 1]
     if 0 <= line < len(lines) and _TABBED.match(lines[line]):
-        return "; indent with blanks instead of tabs"
+        return "; indent with spaces instead of tabs"
     for number in (line, line - 1):
         entry = _ENTRY.match(lines[number]) if 0 <= number < len(lines) else None
         if entry:
-            return f"; put the text behind {shown(entry[1] + ':')} in line {number + 1} in quotes"
+            return f"; put the text after {shown(entry[1] + ':')} in line {number + 1} in quotes"
     return ""
 
 
 @dataclass
 class _Builder:
-    """The document that events describe."""
+    """A builder of the document that events describe."""
 
     text: str
     texts: tuple[str, ...]
@@ -132,7 +132,7 @@ class _Builder:
     _values: int = 0
 
     def add(self, event: Any) -> None:
-        """Add what an event describes."""
+        """Add the part that an event describes."""
         kind = type(event)
         if kind is yaml.ScalarEvent:
             self._add_scalar(event)
@@ -150,7 +150,7 @@ class _Builder:
                 raise _structure("it holds a second document: a file is one set", event)
 
     def all_notes(self) -> list[Note]:
-        """Return the notes about all texts; an anchor that nothing refers to was a part of one."""
+        """Return the notes about all texts; an anchor that nothing refers to was the start of one."""
         unused = [
             Note(
                 anchor.line,
@@ -173,7 +173,7 @@ class _Builder:
             self._anchors[event.anchor] = _Anchor(value, 0, event.start_mark.line + 1, key)
             check_anchors(len(self._anchors))
         if top is not None and top.key is not None and top.key in self.texts:
-            self._note_what_is_cut(top.key, event)
+            self._note_cut_text(top.key, event)
         self._put(value, 0, event)
 
     def _add_key(self, top: _Open, event: Any) -> None:
@@ -223,7 +223,7 @@ class _Builder:
         frame.value.update(own)
 
     def _put(self, value: Any, height: int, event: Any) -> None:
-        """Put a value where it belongs: into the document, a list, or behind a key."""
+        """Put a value where it belongs: into the document, into a list, or under a key."""
         self._count(1)
         if not self._stack:
             self.root = value
@@ -245,7 +245,7 @@ class _Builder:
         self._values += values
         check_values(2 * self._values)  # reading one takes as long as two in JSON
 
-    def _note_what_is_cut(self, key: str, event: Any) -> None:
+    def _note_cut_text(self, key: str, event: Any) -> None:
         if event.tag == "!":
             message = "begins with !, which YAML drops; put the text in quotes"
             self.notes.append(Note(event.start_mark.line + 1, key, message))
