@@ -23,7 +23,7 @@ _FACTS = {"seedance/task_id": "task_id", "seedance/points_held": "points_held"}
 
 
 def compare(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:
-    """Yield what is missing or wrong in the assets `tasks` and `index`."""
+    """Yield the findings about the assets `tasks` and `index`."""
     yield from _tasks(snapshots, scope)
     if scope.since is None:  # an index is about a whole set
         for prompt_set in snapshots.ledger.indexes:
@@ -32,7 +32,7 @@ def compare(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:
 
 
 def expected_version(prompt_set: str, snapshots: Snapshots) -> str:
-    """Return the version of a set's index as the ledger gives it."""
+    """Return the version that a set's index should have by the ledger."""
     orders = {order.order_id: order for order in snapshots.ledger.orders}
     videos = (
         replace(video, order=orders.get(video.order.order_id, video.order))
@@ -44,7 +44,7 @@ def expected_version(prompt_set: str, snapshots: Snapshots) -> str:
 def index_version(
     prompt_set: str, videos: Iterable[CurrentVideo], snapshots: Snapshots, *, before: str
 ) -> str:
-    """Return the version of an index that has some more videos than that of a version before."""
+    """Return the version of an index after some videos are added to the one of version `before`."""
     rows = (index_row(prompt_set, video, snapshots.storage.uri) for video in videos)
     return content_version(map(row_digest, rows), before)
 
@@ -102,7 +102,7 @@ def _differences(event: RecordedEvent, order: Order) -> list[str]:
 
 
 def task_location(prompt_set: str, partition: str) -> str:
-    """Return where the materializations of a partition's tasks are."""
+    """Return the location of the materializations of a partition's tasks."""
     return f"Dagster {prompt_set}/tasks {partition}"
 
 
@@ -140,7 +140,7 @@ def _index(prompt_set: str, snapshots: Snapshots) -> Iterator[Finding]:
     shown = "" if event is None else event.data_version or ""
     problems = []
     if stored != wanted:
-        problems.append("it is not what the ledger gives" if stored else "it is not in S3 as it was written")
+        problems.append("it differs from the ledger" if stored else "its files in S3 are missing or altered")
     if shown != wanted:
         problems.append("Dagster shows another version" if shown else "Dagster has no materialization")
     if problems:
@@ -157,10 +157,10 @@ def _index(prompt_set: str, snapshots: Snapshots) -> Iterator[Finding]:
 def _stored_version(prompt_set: str, snapshots: Snapshots) -> str:
     """Return the version of an index in S3; empty where a file is missing, altered or left over."""
     files = {key: snapshots.storage.inspected.get(key) for key in _index_files(prompt_set, snapshots)}
-    manifest = next(iter(files.values()))
+    stored = next(iter(files.values()))
     try:
-        named = IndexManifest.model_validate_json((manifest and manifest.body) or b"")
+        manifest = IndexManifest.model_validate_json((stored and stored.body) or b"")
     except ValidationError:
         return ""
-    hashes = {key.rpartition("/")[2]: found and found.sha256 for key, found in [*files.items()][1:]}
-    return named.version if hashes == {part.path: part.sha256 for part in named.parts} else ""
+    hashes = {key.rpartition("/")[2]: file and file.sha256 for key, file in [*files.items()][1:]}
+    return manifest.version if hashes == {part.path: part.sha256 for part in manifest.parts} else ""

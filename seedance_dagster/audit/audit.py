@@ -1,4 +1,4 @@
-"""The audit itself: count what agrees, verify what the rest leaves open, and name every difference."""
+"""The audit itself: count the orders on which all sources agree, verify the rest, name every difference."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _index_states(services: Services, scope: Scope) -> dict[str, IndexState | No
 def _related_orders(
     services: Services, sources: Sources, scope: Scope
 ) -> tuple[list[list[int]], list[int], set[str]]:
-    """Return the orders that must be judged together, those that are judged last, and the tasks of all."""
+    """Return the orders that must be judged together, those to judge last, and the tasks that orders own."""
     related = RelatedOrders()
     related.add(services.ledger.repairs.outlines(scope.prompt_set), busy_since=sources.read_at - GRACE)
     related.add_events(sources.reported_tasks())
@@ -130,9 +130,9 @@ def _with_agreeing(
     before: Mapping[str, IndexState | None],
     services: Services,
 ) -> Snapshots:
-    """Return the snapshots of what is left with what they need to know of the agreeing orders."""
+    """Return the snapshots of the remaining orders, completed with the results for the agreeing ones."""
     shown = agreeing.indexes.keys() | {name for name, videos in snapshots.ledger.videos.items() if videos}
-    # An index that was written while videos were read may have others of them.
+    # An index that was written while videos were read may have other videos.
     indexes = {
         name: agreeing.indexes.get(name, "")
         for name in sorted(shown)

@@ -43,7 +43,7 @@ def compare(
             )
         )
     orders = {order.order_id: order for order in audited} | dict(snapshots.ledger.damaged_rows)
-    findings = [_with_evidence(each, orders, snapshots) for each in findings]
+    findings = [_with_evidence(difference, orders, snapshots) for difference in findings]
     return tuple(sorted(findings, key=_sort_key))
 
 

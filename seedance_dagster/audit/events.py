@@ -34,7 +34,7 @@ EVENT_FACTS = {
     "dagster/uri": "video_key",
     "seedance/manifest_uri": "manifest_key",
 }
-"""The facts of an order that differences in an event are about."""
+"""The fact of an order that each value of an event is about."""
 
 
 class Orchestrator(Protocol):
@@ -96,7 +96,8 @@ def partitions_to_verify(
     # A finding is about an order, whose event may be recorded for another partition.
     by_location = {event_location(*key): key for key in snapshots.dagster.newest}
     for wrong in _wrong_events(snapshots, scope, expected):
-        prompt_set, partition = by_location.get(wrong.location, (str(wrong.prompt_set), str(wrong.partition)))
+        own = (str(wrong.prompt_set), str(wrong.partition))
+        prompt_set, partition = by_location.get(wrong.location, own)
         partitions.setdefault(prompt_set, set()).add(partition)
     return partitions
 
@@ -120,7 +121,7 @@ def with_events(
 
 
 def compare(snapshots: Snapshots, scope: Scope, expected: ExpectedMetadata) -> Iterator[Finding]:
-    """Yield what is missing or wrong in Dagster; `partitions_to_verify` have been read again."""
+    """Yield the findings about videos in Dagster; `partitions_to_verify` must have been read again."""
     for order in _unreported(snapshots, scope):
         if not _is_under_way(order, snapshots):
             yield order_finding(
@@ -144,18 +145,17 @@ def current_orders(snapshots: Snapshots) -> dict[tuple[str, str], Order]:
 
 
 def event_location(prompt_set: str, partition: str) -> str:
-    """Return where the materializations of a partition's videos are."""
+    """Return the location of the materializations of a partition's videos."""
     return f"Dagster {prompt_set}/videos {partition}"
 
 
 def differences(
     event: RecordedEvent, order: Order, expected: Mapping[str, Any], partitions: Collection[tuple[str, str]]
 ) -> list[str]:
-    """Return the names of what differs; a value that an older version did not report is not compared.
+    """Return the names of the values that differ; one that an older version did not report is not compared.
 
     Args:
         event: A materialization or observation of the order.
-        order: The order.
         expected: The metadata that it should have.
         partitions: Set and key of the partitions that the order was given to.
     """
@@ -177,7 +177,7 @@ def _unreported(snapshots: Snapshots, scope: Scope) -> list[Order]:
 
 
 def _wrong_events(snapshots: Snapshots, scope: Scope, expected: ExpectedMetadata) -> list[Finding]:
-    """Return what is wrong with the materializations that partitions show, at most one per partition."""
+    """Return the findings about the materializations that partitions show, at most one per partition."""
     hidden = list(_hidden_videos(snapshots, scope))
     named = {(wrong.prompt_set, wrong.partition) for wrong in hidden}
     different = _different_events(snapshots, scope, expected)
@@ -185,7 +185,7 @@ def _wrong_events(snapshots: Snapshots, scope: Scope, expected: ExpectedMetadata
 
 
 def _hidden_videos(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:
-    """Yield videos that their partitions should show and that an older attempt hides, or nothing shows.
+    """Yield videos that their partitions should show, but that an older attempt hides, or nothing shows.
 
     A newer video of another request is fine: an edit that was reverted, or is not materialized yet.
     """

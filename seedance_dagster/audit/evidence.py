@@ -56,7 +56,7 @@ class Evidence(BaseModel):
         return cls(fact=fact, **{source.name.lower(): _text(value) for source, value in says.items()})
 
     def __str__(self) -> str:
-        """Return one line with those that say something."""
+        """Return one line with the systems that say something."""
         says = {source: getattr(self, source.name.lower()) for source in Source}
         return f"{self.fact}: " + ", ".join(f"{name} {value}" for name, value in says.items() if value)
 
@@ -74,15 +74,15 @@ class OrderFacts:
     """Everything that the sources say about one order.
 
     Attributes:
-        said: Values by source and fact, as JSON has them; a source that says nothing of a fact lacks it.
-        states: What became of the order as each source has it; these are shown and never compared.
+        said: Values by source and fact, as in JSON; a source that says nothing about a fact lacks it.
+        states: The order's state by source; states are shown and never compared.
     """
 
     said: Mapping[Source, Mapping[str, Any]]
     states: Mapping[Source, str] = field(default_factory=dict)
 
     def values(self, fact: str) -> dict[Source, Any]:
-        """Return what each source says about a fact."""
+        """Return the value of a fact by source, for sources that state it."""
         return {source: said[fact] for source, said in self.said.items() if said.get(fact) is not None}
 
     def agreed(self, fact: str) -> Agreement | None:
@@ -102,7 +102,7 @@ class OrderFacts:
         return Agreement(value, tuple(sources))
 
     def disputed(self, by: Collection[Source] = tuple(Source)) -> list[str]:
-        """Return the facts about which some sources say something else than the ledger, sorted."""
+        """Return the facts, sorted, on which some sources disagree with the ledger."""
         ledger = self.said.get(Source.LEDGER, {})
         return sorted(
             {
@@ -114,23 +114,24 @@ class OrderFacts:
         )
 
     def without(self, source: Source) -> OrderFacts:
-        """Return what the other sources say."""
+        """Return the facts without those of one source."""
         return replace(self, said={name: said for name, said in self.said.items() if name is not source})
 
     def evidence(self, facts: Iterable[str]) -> tuple[Evidence, ...]:
-        """Return what each source says about some facts."""
+        """Return the evidence for some facts."""
         return tuple(
             Evidence.of(fact, self.states if fact == "state" else self.values(fact)) for fact in facts
         )
 
     def vouch_for_ledger(self, facts: Iterable[str] = CORE) -> str:
-        """Return which other systems confirm what the ledger says.
+        """Return a text that names the systems that confirm the ledger.
 
         Args:
-            facts: What must be confirmed, beside everything that any source disputes.
+            facts: The facts to confirm, besides those that any source disputes.
 
         Raises:
-            NotRepairableError: For one of the facts no second system says the same, or two say otherwise.
+            NotRepairableError: On one of the facts, no second system agrees with the ledger, or two others
+                agree on another value.
         """
         confirmed: defaultdict[Source, list[str]] = defaultdict(list)
         doubtful = []

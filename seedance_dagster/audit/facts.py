@@ -29,7 +29,7 @@ Facts = dict[str, Any]
 
 _URL_LISTS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _NOT_FACTS = {"$schema", "schema_version", "request", "references"}
-# What a row has that cannot give a manifest; the others hold URLs, which a manifest redacts.
+# The columns to compare of a row that cannot give a manifest; others hold URLs, which a manifest redacts.
 _PLAIN_COLUMNS = sorted(
     (Manifest.model_fields.keys() & Order.__dataclass_fields__.keys())
     - {"request", "tags", "rights", "run_tags", "vendor_logs", "credential"}
@@ -37,7 +37,7 @@ _PLAIN_COLUMNS = sorted(
 
 
 def order_facts(order: Order, snapshots: Snapshots) -> OrderFacts:
-    """Return what each source says about an order."""
+    """Return the facts about an order, by source."""
     ledger = ledger_facts(order)
     manifest = _stored_manifest(order, ledger, snapshots.storage)
     event = event_of(order, snapshots)
@@ -63,7 +63,7 @@ def order_facts(order: Order, snapshots: Snapshots) -> OrderFacts:
 
 
 def ledger_facts(order: Order) -> Facts:
-    """Return the facts of a row, also of one that is too damaged to give a manifest."""
+    """Return the facts of a row, even of one that is too damaged to give a manifest."""
     body = expected_manifest(order)
     if body is not None:
         return manifest_facts(body)
@@ -71,7 +71,7 @@ def ledger_facts(order: Order) -> Facts:
 
 
 def manifest_facts(body: bytes) -> Facts:
-    """Return the facts of a manifest; none of one that cannot be read."""
+    """Return the facts of a manifest; none if it cannot be read."""
     try:
         manifest = json.loads(body)
     except ValueError:
@@ -86,11 +86,13 @@ def manifest_facts(body: bytes) -> Facts:
     return facts
 
 
-def vendor_facts(task: Task | None, row: HistoryRow | None, asked: Mapping[str, Any]) -> Facts:
+def vendor_facts(task: Task | None, row: HistoryRow | None, ordered: Mapping[str, Any]) -> Facts:
     """Return the facts that the vendor states.
 
     Args:
-        asked: The facts of the order: an echo that the vendor changed in a known way counts as equal.
+        task: The task as read on its own.
+        row: Its row in the history.
+        ordered: The facts of the order: an echo that the vendor changed in a known way counts as equal.
     """
     facts: Facts = {}
     if row is not None:
@@ -107,12 +109,12 @@ def vendor_facts(task: Task | None, row: HistoryRow | None, asked: Mapping[str, 
                     "vendor_ended_at": task.ended_at,
                 }
             ),
-            **echoed_request(task, asked),
+            **echoed_request(task, ordered),
         }
     return facts
 
 
-def echoed_request(task: Task, asked: Mapping[str, Any]) -> Facts:
+def echoed_request(task: Task, ordered: Mapping[str, Any]) -> Facts:
     """Return the fields of the request as a task echoes them; a field that it does not show is left out."""
     facts: Facts = {
         name: task.input[name]
@@ -123,17 +125,17 @@ def echoed_request(task: Task, asked: Mapping[str, Any]) -> Facts:
         facts["task_type"] = task.task_type
     if "duration" in facts:
         facts["duration"] = whole_number(facts["duration"])
-    sent, echoed = asked.get("prompt"), facts.get("prompt")
+    sent, echoed = ordered.get("prompt"), facts.get("prompt")
     if isinstance(sent, str) and isinstance(echoed, str) and changes_between(sent, echoed) is not None:
         facts["prompt"] = sent
     for name in _URL_LISTS:
         if isinstance(facts.get(name), list):
-            facts[name] = _comparable_links(facts[name], asked.get(name) or [])
+            facts[name] = _comparable_links(facts[name], ordered.get(name) or [])
     return facts
 
 
 def event_of(order: Order, snapshots: Snapshots) -> RecordedEvent | None:
-    """Return the event of an order's video: the one that its partition shows if that is about it."""
+    """Return the event of an order's video: the newest of its partition, if that is about the order."""
     dagster = snapshots.dagster
     newest = dagster.newest.get((order.prompt_set, order.partition))
     if newest is not None and newest.task_id is not None and _is_about(newest, order):
@@ -148,7 +150,7 @@ def _is_about(event: RecordedEvent, order: Order) -> bool:
 
 
 def _known_task(snapshots: Snapshots, *task_ids: str | None) -> str:
-    """Return the first task that the vendor knows, and the first of all where it knows none."""
+    """Return the first task that the vendor knows; the first of all where it knows none."""
     ids = [task_id for task_id in task_ids if task_id]
     vendor = snapshots.vendor
     known = (task_id for task_id in ids if task_id in vendor.history or vendor.tasks.get(task_id) is not None)
@@ -160,7 +162,7 @@ def _stored_manifest(order: Order, ledger: Facts, storage: StorageSnapshot) -> F
     if key in storage.inspected:
         inspected = storage.inspected[key]
         return {} if inspected is None or inspected.body is None else manifest_facts(inspected.body)
-    # A manifest that was not read is what the ledger gives: the listing has its size and MD5.
+    # A manifest that was not read equals that of the ledger: the listing has its size and MD5.
     return dict(ledger) if key in storage.objects else {}
 
 
@@ -177,7 +179,7 @@ def _event_facts(event: RecordedEvent, storage: StorageSnapshot) -> Facts:
 
 
 def _task_event_facts(order: Order, snapshots: Snapshots) -> Facts:
-    """Return what the materialization of the task adds; a hold of 0 says nothing."""
+    """Return the facts that only the materialization of the task has; a hold of 0 says nothing."""
     event = snapshots.dagster.tasks.get((order.prompt_set, order.partition))
     attempt = (order.fingerprint, order.attempt)
     if event is None or attempt != tuple(
@@ -188,7 +190,7 @@ def _task_event_facts(order: Order, snapshots: Snapshots) -> Facts:
 
 
 def _object_facts(order: Order, storage: StorageSnapshot) -> Facts:
-    """Return what the objects of an order are, as far as they were listed and inspected."""
+    """Return the facts about an order's objects, as far as these were listed and inspected."""
     facts: Facts = {}
     for media, prefix in zip(media_of(order), ("", "poster_"), strict=True):
         listed = storage.objects.get(media.key)
@@ -199,8 +201,8 @@ def _object_facts(order: Order, storage: StorageSnapshot) -> Facts:
     return facts
 
 
-def _comparable_links(echoed: list[Any], asked: list[Any]) -> list[Any]:
-    # Copies of the vendor's own, which say nothing but how many there are.
-    if len(echoed) == len(asked) and all(str(link).startswith("asset://") for link in echoed):
-        return asked
+def _comparable_links(echoed: list[Any], ordered: list[Any]) -> list[Any]:
+    # The vendor's own copies show only how many there are.
+    if len(echoed) == len(ordered) and all(str(link).startswith("asset://") for link in echoed):
+        return ordered
     return [strip_query(str(link)) for link in echoed]

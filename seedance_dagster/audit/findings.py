@@ -80,10 +80,10 @@ class Finding(BaseModel):
         order_id: None where the ledger has no order for it.
         task_id: None where the vendor has no task for it.
         location: The thing that is wrong: an s3:// URI, a task, a materialization, an order.
-        message: What is wrong with it.
+        message: The problem with it.
         cost_points: The money at stake, in points; negative where less was charged than booked.
         advice: What to do.
-        evidence: What each system says about the facts in question.
+        evidence: The statements of each system about the facts in question.
         facts: The names of these facts, until the evidence is there.
     """
 
@@ -120,10 +120,10 @@ def order_finding(
     facts: Iterable[str] = (),
     cost_points: int | None = None,
 ) -> Finding:
-    """Return a finding about an order; its cost is what was charged for the order, unless given.
+    """Return a finding about an order; its cost is the order's charge, unless `cost_points` is given.
 
     Args:
-        facts: What the finding is about, in the names of `audit.facts`.
+        facts: The facts that the finding is about, by their names in `audit.facts`.
     """
     return finding(
         kind,
@@ -139,5 +139,5 @@ def order_finding(
 
 
 def paid_points(order: Order) -> int:
-    """Return what an order was charged, in points; what was held where the charge is unknown."""
+    """Return an order's charge, in points; its hold where the charge is unknown."""
     return order.points_held or 0 if order.points_charged is None else order.points_charged

@@ -1,4 +1,4 @@
-"""Orders whose row is missing from the ledger: what is left of them, and the row that it gives."""
+"""Orders whose row is missing from the ledger: the evidence that is left, and the row that it gives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MissingOrderEvidence:
     Attributes:
         journal: The ledger's journal of it.
         folder: Its objects in S3.
-        event: What was reported to Dagster.
+        event: The event that reported its video to Dagster.
         task: Its task in the vendor's history.
     """
 
@@ -76,7 +76,7 @@ class MissingOrderEvidence:
         return next((points for points in charges if points is not None), 0)
 
     def finding(self, snapshots: Snapshots) -> Finding:
-        """Return the one finding about it."""
+        """Return the finding about the order."""
         evidence = {
             "objects in S3": self.folder,
             "its manifest": self.manifest,
@@ -103,7 +103,7 @@ class MissingOrderEvidence:
         )
 
     def _evidence(self, snapshots: Snapshots) -> Evidence:
-        """Return what each source says about the order's task."""
+        """Return the evidence about the order's task."""
         task = snapshots.vendor.tasks.get(self.task_id or "")
         journaled = f"no row; its journal says task {self.journal.task_id}" if self.journal else "no row"
         says = {
@@ -117,7 +117,7 @@ class MissingOrderEvidence:
 
 
 def ordered_request(manifest: Manifest) -> GenerationRequest:
-    """Return the request that a manifest's order had: what was sent, with the files in place of their links.
+    """Return the request of a manifest's order: as it was sent, with the files in place of links to them.
 
     Raises:
         ValidationError, KeyError, TypeError: The manifest was altered.
@@ -142,7 +142,7 @@ def _ordered_reference(reference: Reference) -> str:
 def order_columns(manifest: Manifest) -> dict[str, Any] | None:
     """Return the columns of the stored order that a manifest was made from; None if it was altered.
 
-    What a manifest does not hold is set as for an order that has ended: no retries, no lease, no polls. The
+    Columns that a manifest lacks are set as for an order that has ended: no retries, no lease, no polls. The
     queries of reference URLs are lost.
     """
     try:

@@ -27,7 +27,7 @@ _COSTS_AGAIN = "generating it again costs money"
 
 @dataclass(frozen=True)
 class ObjectRepairer:
-    """Repairs the objects of stored orders; `actor` is who does it, for the journal."""
+    """A repairer of the objects of stored orders; the journal names `actor`."""
 
     services: Services
     actor: str
@@ -81,7 +81,7 @@ class ObjectRepairer:
         return f"written from the ledger: {agreed}{kept}"
 
     def keep_aside(self, *keys: str) -> str:
-        """Copy the objects that exist; return a sentence that says where to."""
+        """Copy the objects that exist; return the end of a sentence that names the copies."""
         store, at, kept = self.services.store, self.services.clock(), []
         for key in keys:
             if store.head(key) is not None:
@@ -121,7 +121,7 @@ class ObjectRepairer:
     async def _video_url(self, client: SeedanceClient, order: Order) -> str:
         """Return a link that gives the video now; raises `NotRepairableError` or `SeedanceError`."""
         task = await client.get_task(str(order.task_id))
-        # A duration that the vendor replaced in silence shows no other task.
+        # A duration that the vendor replaced silently does not make it another request's.
         if (field := foreign_field(task, sent_request(order))) in ("task type", "prompt"):
             raise NotRepairableError(f"the vendor's task is another request's: its {field} differs")
         if task.video_url is None:
@@ -136,7 +136,7 @@ class ObjectRepairer:
 
 
 def _vouch_for_video(facts: OrderFacts) -> str:
-    """Return who confirms the video of an order; where it is lost everywhere, the task alone is enough."""
+    """Return who confirms an order's video; where it is lost everywhere, the task alone is enough."""
     known: Sequence[str] = CORE
     if len(facts.values("sha256")) == 1 and Source.OBJECTS not in facts.values("size_bytes"):
         known = ("task_id",)

@@ -1,6 +1,6 @@
-"""Snapshots: what the sources say about some orders, or about everything; the ledger is read last.
+"""Reading of snapshots, of some orders or of everything; the ledger is read last.
 
-Whatever the other sources show is in the ledger by then, so nothing that arrives meanwhile looks unmatched.
+It then knows everything that the other sources show, so nothing that arrives meanwhile looks unmatched.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ async def read_snapshots(
     """Read all four snapshots whole.
 
     Args:
-        services: With ledger, vendor and S3.
-        orchestrator: Dagster.
-        scope: What is read of them; of all sets.
+        scope: It covers all sets.
         progress: Called with each snapshot that was read.
         sets: Prompt sets whose events are read even where neither ledger nor S3 knows them.
 
@@ -53,7 +51,7 @@ async def read_snapshots(
 
 
 class OrderReader:
-    """Reads what ledger, vendor, S3 and Dagster say about some orders."""
+    """A reader of snapshots of some orders."""
 
     def __init__(self, services: Services, sources: Sources, scope: Scope) -> None:
         self._services, self._sources, self._scope = services, sources, scope
@@ -61,7 +59,7 @@ class OrderReader:
         self._complete_since = sources.vendor.complete_since()
 
     def read(self, order_ids: Collection[int]) -> Snapshots:
-        """Return what the sources say about orders, their partitions, folders and tasks."""
+        """Return snapshots of orders, with their partitions, folders and tasks."""
         ledger, vendor = self._read_ledger(order_ids), self._sources.vendor
         history = {
             task_id: vendor.history[task_id] for task_id in ledger.owned_tasks if task_id in vendor.history
@@ -75,7 +73,7 @@ class OrderReader:
         )
 
     def read_with_rest(self, order_ids: Collection[int], owned_tasks: Collection[str]) -> Snapshots:
-        """Return what the sources say about orders, and all that was never read with an order.
+        """Return snapshots of orders, and of everything that was never read with an order.
 
         Args:
             order_ids: The orders.
@@ -89,7 +87,9 @@ class OrderReader:
         missing = self._journals.read(repairs.repairs.missing_orders())
         ledger = replace(
             ledger,
-            missing_orders=tuple(MissingOrder.of(left.entries) for left in missing.values() if left.entries),
+            missing_orders=tuple(
+                MissingOrder.of(journal.entries) for journal in missing.values() if journal.entries
+            ),
             owned_tasks=own | repairs.reconciliation.owned_tasks(others),
             archive_problems=self._journals.problems,
         )
@@ -104,11 +104,11 @@ class OrderReader:
     def _read_ledger(self, order_ids: Collection[int]) -> LedgerSnapshot:
         ledger, scope = self._services.ledger, self._scope
         links = ledger.partitions.links_of(order_ids)
-        given: defaultdict[str, set[str]] = defaultdict(set)
+        keys: defaultdict[str, set[str]] = defaultdict(set)
         for link in chain.from_iterable(links.values()):
             if scope.covers_set(link.prompt_set):
-                given[link.prompt_set].add(link.partition)
-        videos = {name: ledger.videos.current_among(name, sorted(given[name])) for name in sorted(given)}
+                keys[link.prompt_set].add(link.partition)
+        videos = {name: ledger.videos.current_among(name, sorted(keys[name])) for name in sorted(keys)}
         current = {(name, video.partition): video.order for name in videos for video in videos[name]}
         shown = {order.order_id: order for order in current.values()}
         others = ledger.queries.get_many(order_id for order_id in order_ids if order_id not in shown)

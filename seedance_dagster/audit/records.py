@@ -24,7 +24,7 @@ _LEGAL: Mapping[str | None, frozenset[str]] = {
 
 
 def journal_problem(order: Order, entries: Sequence[JournalEntry]) -> str | None:
-    """Return why a journal does not lead to its order's state; None when it does."""
+    """Return the reason why a journal does not lead to its order's state; None when it does."""
     state: str | None = None
     for entry in entries:
         if entry.from_state is None and _RESTORED in entry.detail:
@@ -49,13 +49,13 @@ class Journals(NamedTuple):
 
 
 def read_journals(reader: JournalReader, orders: Mapping[int, Order]) -> Journals:
-    """Read the journals of orders, a few at a time; those of which a part cannot be read say nothing."""
+    """Read the journals of orders, a few at a time; those that cannot be read whole are not judged."""
     problems: dict[int, str] = {}
     archived: dict[int, int] = {}
     for ids in chunked(sorted(orders)):
         for order_id, journal in reader.read(ids).items():
             if journal.archived:
-                archived[order_id] = sum(some.count for some in journal.archived)
+                archived[order_id] = sum(part.count for part in journal.archived)
             problem = journal_problem(orders[order_id], journal.entries) if journal.is_whole else None
             if problem is not None:
                 problems[order_id] = problem
@@ -65,7 +65,7 @@ def read_journals(reader: JournalReader, orders: Mapping[int, Order]) -> Journal
 def compare(
     ledger: LedgerSnapshot, scope: Scope, *, now: datetime, uri: Callable[[str], str]
 ) -> Iterator[Finding]:
-    """Yield what is wrong within the ledger and the archive of its journal; `uri` names an object."""
+    """Yield the findings within the ledger and the archive of its journal; `uri` returns a key's URI."""
     rows = [ledger.damaged_rows.get(order.order_id, order) for order in ledger.orders]
     for order in filter(scope.covers, rows):
         problem = ledger.journal_problems.get(order.order_id)

@@ -21,12 +21,12 @@ class RelatedOrders:
     def __init__(self) -> None:
         self.owned_tasks: set[str] = set()
         self._parents: dict[int, int] = {}
-        # By hash: it takes a third, and two keys with one hash only keep more orders together.
+        # Keyed by hash, which takes a third of the memory; a collision only keeps more orders together.
         self._first_with: dict[int, int] = {}
         self._apart: set[int] = set()
 
     def add(self, outlines: Iterable[OrderOutline], *, busy_since: datetime) -> None:
-        """Add orders; those that are open, or that something happened to since a time, are kept apart."""
+        """Add orders; those that are open, or that changed since a time, are kept apart."""
         for order in outlines:
             self._parents.setdefault(order.order_id, order.order_id)
             self._join(partition_key(order.prompt_set, order.partition), order.order_id)
@@ -73,7 +73,7 @@ class RelatedOrders:
 
 
 def in_groups(lists: Iterable[list[int]], size: int) -> Iterator[list[list[int]]]:
-    """Yield lists in groups of as many numbers, or of one list that is longer."""
+    """Yield lists in groups of at most `size` numbers together; a longer list is a group of its own."""
     group: list[list[int]] = []
     count = 0
     for numbers in lists:

@@ -1,4 +1,4 @@
-"""Repair of what two systems confirm, each step in the journal; no money is spent and nothing is deleted."""
+"""Repairs that two systems confirm, each noted in the journal; no money is spent and nothing is deleted."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ class RepairResult:
 async def repair(
     audit: Audit, services: Services, orchestrator: Orchestrator, *, actor: str
 ) -> dict[Finding, RepairResult]:
-    """Repair what an audit found, where two systems agree on what is right.
+    """Repair the findings of an audit, where two systems agree on the right value.
 
     The next run fetches lost or changed videos again if the vendor still has them. Posters are cut again
     from the stored video, manifests are written from the ledger, events are reported to Dagster again, and
-    missing orders are restored from their manifests. Objects that are replaced are kept aside. Where no
-    second system confirms what would be written, nothing is.
+    missing orders are restored from their manifests. Objects that are replaced are kept aside. Nothing is
+    written that no second system confirms.
 
     Args:
-        actor: Who repairs, for the journal.
+        actor: The name of the person or program that repairs, for the journal.
     """
     repairer = _Repairer(audit, services, orchestrator, actor)
     # Sorted by kind, lost videos come first: a video that is fetched again needs nothing else.
@@ -100,8 +100,8 @@ class _Repairer:
             return "the next run repairs it when it fetches the video"
         if order.order_id in self._snapshots.ledger.damaged_rows:
             raise NotRepairableError("the ledger's row is damaged: repair that first")
-        now = await in_thread(self._ledger.queries.get, order.order_id)
-        if (now.state, now.sha256) != (order.state, order.sha256):
+        row = await in_thread(self._ledger.queries.get, order.order_id)
+        if (row.state, row.sha256) != (order.state, order.sha256):
             raise NotRepairableError("the order changed during the audit: run it again")
         facts = order_facts(order, self._snapshots)
         if finding.kind in _MEDIA:
@@ -116,17 +116,14 @@ class _Repairer:
         order = self._orders.get(finding.order_id or 0)
         if finding.kind is not Kind.MATERIALIZATION_DIFFERS:
             return order
-        given = {} if order is None else {event_location(*key): key for key in self._given(order)}
-        if order is not None and finding.location not in given:
+        own = set() if order is None else self._snapshots.ledger.partitions(order)
+        locations = {event_location(*key): key for key in own}
+        if order is not None and finding.location not in locations:
             raise NotRepairableError("it is at another video's partition: wipe it in Dagster")
-        current = self._current.get(given[finding.location]) if given else None
+        current = self._current.get(locations[finding.location]) if locations else None
         if current is None:
             raise NotRepairableError("no video is stored for its partition: wipe it in Dagster")
         return current
-
-    def _given(self, order: Order) -> set[tuple[str, str]]:
-        """Return the partitions that an order was given to."""
-        return self._snapshots.ledger.partitions(order)
 
     async def _repair_media(self, order: Order, facts: OrderFacts, finding: Finding) -> str:
         if order.order_id in self._lost_videos:
@@ -139,17 +136,17 @@ class _Repairer:
         return await in_thread(self._objects.cut_poster, order, facts, manifest_lost=lost)
 
     def _write_index(self, finding: Finding) -> str:
-        """Write an index again, if the one in S3 or the one in Dagster is what the ledger gives."""
+        """Write an index again, if the one in S3 or the one in Dagster agrees with the ledger."""
         prompt_set = str(finding.prompt_set)
         agreed = facts_of(finding.evidence).vouch_for_ledger(("version",))
-        # Nothing is kept aside: it is made from the ledger, and a copy in its folder would be read with it.
+        # The old index is not kept aside: a copy in its folder would be read as a part of the new one.
         written = refresh_index(self._services, prompt_set, owner=self._actor, rebuild=True)
         if written is not None:
             self._orchestrator.report_index(written)
         return f"written and reported: {agreed}"
 
     def _report(self, order: Order, finding: Finding) -> str:
-        for partition in self._given(order):
+        for partition in self._snapshots.ledger.partitions(order):
             lost = partition not in self._snapshots.dagster.tasks and self._current.get(partition) == order
             if lost or task_location(*partition) == finding.location:
                 self._orchestrator.report_task(order, *partition)
@@ -161,5 +158,7 @@ class _Repairer:
         )
         if finding.kind is Kind.MATERIALIZATION_DIFFERS and not shown:
             # The wrong event stays the newest until the newer order ends; then one of the two is reported.
-            raise NotRepairableError("a newer order of its partition is under way: audit again when it ended")
+            raise NotRepairableError(
+                "a newer order of its partition is under way: audit again when it has ended"
+            )
         return "reported to Dagster again"

@@ -1,4 +1,4 @@
-"""Missing orders that are restored, where manifest and vendor agree on what was ordered."""
+"""Restoring of missing orders, where manifest and vendor agree on the request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from seedance_dagster.threads import in_thread
 
 @dataclass(frozen=True)
 class Restorer:
-    """Writes missing rows again; `actor` is who does it, for the journal."""
+    """A restorer of missing rows; the journal names `actor`."""
 
     services: Services
     orchestrator: Orchestrator
@@ -39,14 +39,14 @@ class Restorer:
 
         Raises:
             NotRepairableError: There is no manifest, or another source contradicts it or does not confirm it.
-            SeedanceError: The vendor cannot be asked.
+            SeedanceError: The vendor's task cannot be read.
             LedgerError: The order has a row again.
         """
         if evidence.manifest is None:
             raise NotRepairableError("there is no manifest to restore it from")
         if evidence.manifest.source is not None:
             raise NotRepairableError(
-                "its task took the watermark off another one's video, and does not say what was asked for"
+                "its task removed the watermark of another task's video, and does not show the request"
             )
         columns = order_columns(evidence.manifest)
         if columns is None:
@@ -90,7 +90,7 @@ class Restorer:
         return f"order {order.order_id} was restored: its manifest and the vendor's task agree"
 
     def _booked_at(self, order: Order) -> datetime:
-        """Return when a restored order is booked: a retry shares the booking of the attempt before it."""
+        """Return the booking time of a restored order: a retry shares that of the attempt before it."""
         attempts = self.services.ledger.repairs.attempts(order.fingerprint, order.take)
         earlier = (row for row in attempts if is_retry(order, row))
         return next((row.booked_at for row in earlier), order.ordered_at)
@@ -102,9 +102,9 @@ def confirmed_request(manifest: Manifest, task: Task) -> GenerationRequest:
     Raises:
         NotRepairableError: The task renders something else, or the fingerprint is another request's.
     """
-    asked = manifest_facts(manifest.to_json())
-    echoed = echoed_request(task, asked)
-    different = sorted(name for name, value in echoed.items() if name in asked and asked[name] != value)
+    ordered = manifest_facts(manifest.to_json())
+    echoed = echoed_request(task, ordered)
+    different = sorted(name for name, value in echoed.items() if name in ordered and ordered[name] != value)
     missing = sorted({"prompt"} - echoed.keys())
     if different or missing:
         names = ", ".join(different or missing)

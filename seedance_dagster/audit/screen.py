@@ -1,6 +1,6 @@
 """Orders about which all four sources agree: they are counted, a group at a time, and not kept.
 
-Nearly all videos are such. What is left is compared as a whole afterwards.
+Nearly all orders are of this kind. The others are compared together afterwards.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ABOUT_NO_ORDER = frozenset({Kind.SOURCE_UNAVAILABLE, Kind.ESTIMATE_OFF})
 
 @dataclass
 class AgreeingOrders:
-    """Remains of the orders about which all sources agree.
+    """The sums over the orders about which all sources agree.
 
     Attributes:
         orders: The number of those that were audited.
@@ -51,7 +51,7 @@ class AgreeingOrders:
 
     def add(self, order_ids: Collection[int], snapshots: Snapshots, scope: Scope) -> None:
         """Add some orders of snapshots."""
-        orders = {each.order_id: each for each in snapshots.ledger.orders if each.order_id in order_ids}
+        orders = {order.order_id: order for order in snapshots.ledger.orders if order.order_id in order_ids}
         audited = list(filter(scope.covers, orders.values()))
         self.orders += len(audited)
         self.priced = priced_orders([*self.priced, *audited])
@@ -65,7 +65,7 @@ class AgreeingOrders:
 
 @dataclass(frozen=True)
 class Screening:
-    """The comparison of orders, group by group; `reader` reads what the sources say."""
+    """The comparison of orders, group by group; `reader` reads the snapshots of a group."""
 
     reader: OrderReader
     services: Services
@@ -74,7 +74,7 @@ class Screening:
     progress: Progress
 
     async def screen(self, lists: Collection[list[int]]) -> tuple[AgreeingOrders, list[int]]:
-        """Return what remains of the orders about which all sources agree, and the numbers of the others.
+        """Return the sums over the orders about which all sources agree, and the ids of the other orders.
 
         Args:
             lists: Orders that must be judged together, none of them under way.
@@ -88,8 +88,10 @@ class Screening:
         for group in in_groups(lists, GROUP):
             ids = {order_id for together in group for order_id in together}
             part = await self._inspected(await in_thread(self.reader.read, sorted(ids)), agreeing)
-            found = await in_thread(_doubtful_orders, part, self.orchestrator, self.scope)
-            doubtful = {each for together in group if not found.isdisjoint(together) for each in together}
+            in_doubt = await in_thread(_doubtful_orders, part, self.orchestrator, self.scope)
+            doubtful = {
+                order_id for together in group if not in_doubt.isdisjoint(together) for order_id in together
+            }
             await in_thread(agreeing.add, ids - doubtful, part, self.scope)
             left += sorted(doubtful)
             done += len(ids)
@@ -97,14 +99,14 @@ class Screening:
         return agreeing, left
 
     async def _inspected(self, part: Snapshots, agreeing: AgreeingOrders) -> Snapshots:
-        """Return snapshots with the objects inspected, and if asked for all tasks read."""
+        """Return snapshots with the objects inspected and, in a deep audit, all tasks read."""
         part = replace(
             part,
             storage=await in_thread(verify_objects, part, self.services.store, self.scope, self.progress),
         )
         if not self.scope.deep:
             return part
-        if agreeing.vendor_problem is not None:  # it is not asked again and again
+        if agreeing.vendor_problem is not None:  # the vendor is not asked for every group again
             return replace(part, vendor=replace(part.vendor, unread=part.ledger.owned_tasks))
         read = await verify_tasks(part, self.services, self.scope, self.progress)
         if read.problem != part.vendor.problem:
@@ -113,7 +115,7 @@ class Screening:
 
 
 def _doubtful_orders(part: Snapshots, orchestrator: Orchestrator, scope: Scope) -> set[int]:
-    """Return the orders about which the sources do not agree, or may not."""
+    """Return the ids of the orders about which the sources disagree, or may disagree."""
     expected, complete_since = orchestrator.expected_metadata, part.vendor.complete_since()
     unverified = {
         order.order_id
@@ -121,13 +123,19 @@ def _doubtful_orders(part: Snapshots, orchestrator: Orchestrator, scope: Scope) 
         if not scope.deep and vendor.needs_verification(order, part.vendor, complete_since=complete_since)
     }
     part = weigh(part, scope)
-    findings = [each for each in compare(part, scope, expected) if each.kind not in _ABOUT_NO_ORDER]
-    unverified |= {each.order_id for each in findings if each.order_id is not None}
-    doubtful = {(each.prompt_set, each.partition) for each in findings if each.order_id is None}
+    findings = [
+        difference for difference in compare(part, scope, expected) if difference.kind not in _ABOUT_NO_ORDER
+    ]
+    unverified |= {difference.order_id for difference in findings if difference.order_id is not None}
+    doubtful = {
+        (difference.prompt_set, difference.partition)
+        for difference in findings
+        if difference.order_id is None
+    }
     for name, keys in events.partitions_to_verify(part, scope, expected).items():
         doubtful |= {(name, key) for key in keys}
     partitions = {order.order_id: partitions_of(order, part.ledger) for order in part.ledger.orders}
     doubtful = doubtful.union(*(partitions[order_id] for order_id in unverified))
     if not doubtful.issubset(set().union(*partitions.values())):
-        return set(partitions)  # something is wrong at a place of no order that was read
+        return set(partitions)  # something is wrong at a partition of none of these orders
     return {order_id for order_id, own in partitions.items() if not own.isdisjoint(doubtful)}

@@ -16,7 +16,7 @@ from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.storage.s3 import ListedObject
 
 NOT_SUBMITTED = "not yet submitted"
-"""The words of events in the place of the id of a task that is not made yet."""
+"""The text that events have in place of a task's id while the task is not made yet."""
 
 GRACE = timedelta(minutes=30)
 """Work that is late by less than this is still under way and is not reported."""
@@ -28,7 +28,7 @@ class Scope:
 
     Attributes:
         prompt_set: One set; None for all.
-        since: Only what was ordered since then (UTC); None for everything.
+        since: Only orders since that time (UTC); None for all.
         deep: Hash all bytes in S3 and read every manifest.
     """
 
@@ -104,7 +104,10 @@ class VendorSnapshot:
     first_at: datetime | None = None
 
     def complete_since(self) -> datetime | None:
-        """Return since when the history lists every task; None when that is unknown. It forgets old ones."""
+        """Return the time since which the history lists every task; None when it is unknown.
+
+        The history forgets old tasks.
+        """
         if self.problem is not None or self.first_at is not None:
             return None if self.problem is not None else self.first_at
         return min((row.created_at for row in self.history.values() if row.created_at), default=None)
@@ -129,7 +132,7 @@ class StorageSnapshot:
 
     Attributes:
         bucket: The bucket's name.
-        prefix: What every key starts with.
+        prefix: The beginning of every key.
         objects: The listing, by key.
         inspected: Objects that were inspected one by one; None for one that does not exist.
     """
@@ -190,7 +193,7 @@ class DagsterSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshots:
-    """The four snapshots of one audit, or what they say about some orders.
+    """The four snapshots of one audit, of everything or of some orders.
 
     Attributes:
         read_at: When reading began (UTC).

@@ -1,4 +1,4 @@
-"""Vendor, S3 and Dagster, read whole before the ledger is; what is large of them lies in temporary files."""
+"""Vendor, S3 and Dagster, read whole before the ledger; large parts of them go to temporary files."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ class Sources:
         await asyncio.gather(read_vendor(), read_others())
 
     def storage(self, folders: Iterable[str], *, rest: bool = False) -> StorageSnapshot:
-        """Return the objects in some folders; with `rest`, also in those that were never asked for."""
+        """Return the objects in some folders; with `rest`, also in those that were never requested."""
         store = self._services.store
         objects = dict(self._listed.find(folders, rest=rest))
         return StorageSnapshot(bucket=store.bucket, prefix=store.prefix, objects=objects)
 
     def dagster(self, partitions: Iterable[tuple[str, str]], *, rest: bool = False) -> DagsterSnapshot:
-        """Return the events of some partitions; with `rest`, also of those that were never asked for."""
+        """Return the events of some partitions; with `rest`, also of those that were never requested."""
         keys = [partition_key(*partition) for partition in partitions]
         tasks: dict[tuple[str, str], RecordedEvent] = {}
         submitted: dict[str, RecordedEvent] = {}

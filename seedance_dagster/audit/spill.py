@@ -1,4 +1,4 @@
-"""A temporary file for what is read whole and compared in parts."""
+"""A temporary file for values that are read whole and compared in parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Spill(Generic[T]):
             "BEGIN",  # never committed: nobody else reads it
             "CREATE TABLE kept (position INTEGER PRIMARY KEY, key TEXT, task_id TEXT, value BLOB)",
             "CREATE TABLE wanted (key TEXT PRIMARY KEY) WITHOUT ROWID",
-            "CREATE TABLE asked (key TEXT PRIMARY KEY) WITHOUT ROWID",
+            "CREATE TABLE requested (key TEXT PRIMARY KEY) WITHOUT ROWID",
         ):
             self._run(statement)
 
@@ -36,7 +36,7 @@ class Spill(Generic[T]):
         self._run("INSERT INTO kept (key, task_id, value) VALUES (?, ?, ?)", row)
 
     def seal(self) -> None:
-        """Prepare for reading: everything was added."""
+        """Prepare for reading, after everything was added."""
         self._run("CREATE INDEX by_key ON kept (key)")
         self._run("CREATE INDEX by_task ON kept (task_id, key) WHERE task_id IS NOT NULL")
 
@@ -52,15 +52,15 @@ class Spill(Generic[T]):
         """Return the values of some keys, in the order in which they were added.
 
         Args:
-            rest: Return the values of all keys as well that were never looked for.
+            rest: Also return the values of all keys that were never requested.
         """
         self._run("DELETE FROM wanted")
         self._database.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((key,) for key in keys))
-        self._run("INSERT OR IGNORE INTO asked SELECT key FROM wanted")
+        self._run("INSERT OR IGNORE INTO requested SELECT key FROM wanted")
         if rest:
-            unasked = "SELECT DISTINCT key FROM kept WHERE key NOT IN asked"
-            self._run(f"INSERT OR IGNORE INTO wanted {unasked}")
-        # The join's order is fixed: to look through all that is kept would take long.
+            others = "SELECT DISTINCT key FROM kept WHERE key NOT IN requested"
+            self._run(f"INSERT OR IGNORE INTO wanted {others}")
+        # CROSS JOIN fixes the order of the join: scanning all kept values would take long.
         rows = self._run(
             "SELECT value FROM wanted CROSS JOIN kept ON kept.key = wanted.key ORDER BY kept.position"
         )

@@ -106,7 +106,7 @@ def objects_to_verify(order: Order, storage: StorageSnapshot, *, deep: bool) -> 
 
 
 def compare(order: Order, storage: StorageSnapshot) -> Iterator[Finding]:
-    """Yield what is wrong with an order's objects; `objects_to_verify` have been verified."""
+    """Yield the findings about an order's objects; `objects_to_verify` must have been verified."""
     if order.state is not State.STORED:
         return
     if order.manifest_key is None:
@@ -162,7 +162,7 @@ def _is_missing(key: str, storage: StorageSnapshot) -> bool:
 
 
 def _change(media: MediaObject, storage: StorageSnapshot) -> str | None:
-    """Return how the bytes differ from what was stored; None when they do not, or are missing."""
+    """Return how an object differs from the stored one; None where it does not, or is missing."""
     if not media.key or _is_missing(media.key, storage):
         return None
     sha256 = (storage.inspected.get(media.key) or InspectedObject()).sha256
@@ -190,7 +190,7 @@ def _compare_manifest(order: Order, key: str, storage: StorageSnapshot) -> Itera
 
 
 def _manifest_difference(body: bytes, expected: bytes | None) -> tuple[str, list[str]]:
-    """Return how a manifest differs, and in which facts."""
+    """Return the difference of a manifest in words, and the facts that differ."""
     if expected is None:
         return "the ledger's row is too damaged to give a manifest", []
     try:

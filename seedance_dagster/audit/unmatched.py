@@ -63,10 +63,10 @@ def unmatched_tasks(snapshots: Snapshots) -> list[str]:
 
 
 def find_unmatched(snapshots: Snapshots, scope: Scope) -> Unmatched:
-    """Sort out what belongs to a missing order and what to nothing at all.
+    """Sort everything that no order owns into missing orders, objects and tasks.
 
     Args:
-        snapshots: With the manifests in unmatched folders read.
+        snapshots: Snapshots that have the manifests in unmatched folders.
     """
     owned_tasks = snapshots.ledger.owned_tasks
     evidence: dict[str, MissingOrderEvidence] = {}
@@ -75,7 +75,7 @@ def find_unmatched(snapshots: Snapshots, scope: Scope) -> Unmatched:
         folder = order_folder(journal.video_key) if journal.video_key else None
         name = journal.task_id or f"order {journal.order_id}"
         evidence[name] = MissingOrderEvidence(journal=journal, folder=folder)
-    by_path = {left.folder.path: name for name, left in evidence.items() if left.folder is not None}
+    by_path = {order.folder.path: name for name, order in evidence.items() if order.folder is not None}
     for path, folder in unmatched_objects(snapshots.ledger.orders, snapshots.storage).items():
         manifest = _manifest(snapshots.storage, path)
         owner = manifest.task_id if manifest is not None else by_path.get(path)
@@ -94,7 +94,7 @@ def find_unmatched(snapshots: Snapshots, scope: Scope) -> Unmatched:
             evidence[task_id] = replace(evidence[task_id], task=row)
         else:
             result.tasks.append(row)
-    result.missing_orders = [left for left in evidence.values() if _is_audited(left, scope)]
+    result.missing_orders = [order for order in evidence.values() if _is_audited(order, scope)]
     return result
 
 

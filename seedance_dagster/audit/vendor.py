@@ -1,4 +1,4 @@
-"""The ledger against the vendor: charges that differ, unknown tasks, videos that were paid and not stored."""
+"""The ledger against the vendor: charges that differ, unknown tasks, videos paid for and not stored."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def needs_verification(
     """Return True when the history alone does not show that an order agrees: its task must be read.
 
     Args:
-        complete_since: Since when the history lists every task; it may have forgotten older ones.
-        deep: Read every task: only a task shows what the vendor was asked for.
+        complete_since: The time since which the history lists every task; it may have forgotten older ones.
+        deep: Read every task: only the task itself shows its request.
     """
     if order.task_id is None or order.state not in _ENDED | {State.SUBMITTED}:
         return False
@@ -50,10 +50,10 @@ def needs_verification(
 
 
 def compare(order: Order, vendor: VendorSnapshot, *, now: datetime) -> Iterator[Finding]:
-    """Yield how an order and its task differ; nothing while the order is under way.
+    """Yield the differences between an order and its task; none while the order is under way.
 
     Args:
-        vendor: With the tasks read of all orders that need verification.
+        vendor: A snapshot that has the tasks of all orders that need verification.
         now: UTC.
     """
     if order.task_id is None or order.task_id in vendor.unread:
@@ -79,21 +79,21 @@ def compare(order: Order, vendor: VendorSnapshot, *, now: datetime) -> Iterator[
 
 
 def _compare_request(order: Order, task: Task) -> Iterator[Finding]:
-    asked = ledger_facts(order)
-    echoed = echoed_request(task, asked)
-    names = [name for name, value in echoed.items() if name in asked and asked[name] != value]
+    ordered = ledger_facts(order)
+    echoed = echoed_request(task, ordered)
+    names = [name for name, value in echoed.items() if name in ordered and ordered[name] != value]
     if names:
         yield order_finding(
             Kind.REQUEST_DIFFERS,
             order,
             location=f"task {task.task_id}",
-            message=f"the vendor was asked for something else in {', '.join(names)}",
+            message=f"the task's request differs from the order's in {', '.join(names)}",
             facts=names,
         )
 
 
 def _state_difference(order: Order, task: Task, now: datetime) -> str | None:
-    """Return how the vendor's state of a task contradicts the ledger's."""
+    """Return how the vendor's state of a task contradicts the ledger's; None where it does not."""
     if task.status is TaskStatus.UNKNOWN:
         return None
     failed = task.status is TaskStatus.FAILED
@@ -112,7 +112,7 @@ def _state_difference(order: Order, task: Task, now: datetime) -> str | None:
 
 
 def _is_forgotten(order: Order, complete_since: datetime | None) -> bool:
-    """Return True where the vendor may know nothing of a task because it is old."""
+    """Return True where the vendor may have forgotten a task because it is old."""
     created_at = order.vendor_created_at or order.submitted_at
     return complete_since is None or created_at is None or created_at < complete_since
 
@@ -149,7 +149,7 @@ def _task_finding(kind: Kind, order: Order, message: str, cost_points: int | Non
 
 
 def _charged(task_id: str, vendor: VendorSnapshot) -> int | None:
-    """Return what the vendor charged, in points; None where it does not say."""
+    """Return the vendor's charge, in points; None where it reports none."""
     task = vendor.tasks.get(task_id)
     if task is not None and task.points_charged is not None:
         return task.points_charged
@@ -158,7 +158,7 @@ def _charged(task_id: str, vendor: VendorSnapshot) -> int | None:
 
 
 def _outstanding(order: Order, vendor: VendorSnapshot, now: datetime) -> str | None:
-    """Return why a paid video is overdue; None when it is stored or still under way."""
+    """Return the reason why a paid video is overdue; None when it is stored or still under way."""
     task = vendor.tasks.get(str(order.task_id))
     completed = task is not None and task.status is TaskStatus.COMPLETED
     reason = f": {order.error_message}" if order.error_message else ""

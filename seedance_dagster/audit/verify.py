@@ -34,7 +34,7 @@ from seedance_dagster.storage.s3 import StoreError, VideoStore
 from seedance_dagster.threads import in_thread
 
 MAX_TASKS = 1000
-"""The most tasks that are read one by one; where more differ, they differ for one reason."""
+"""The most tasks that are read one by one; where more differ, they probably share one reason."""
 
 _THREADS = 8  # fewer than the connections that a boto3 client keeps
 _CONCURRENT_TASKS = 8
@@ -59,7 +59,7 @@ async def verify(
 def verify_objects(
     snapshots: Snapshots, store: VideoStore, scope: Scope, progress: Progress
 ) -> StorageSnapshot:
-    """Return S3 with everything inspected that its listing left open; raise `StoreError`."""
+    """Return the snapshot of S3 with everything inspected that its listing left open; raise `StoreError`."""
     to_verify = _unmatched_objects(snapshots, deep=scope.deep)
     for order in snapshots.ledger.orders:
         if scope.covers(order):
@@ -69,19 +69,19 @@ def verify_objects(
 
 
 def _verify_journals(snapshot: LedgerSnapshot, services: Services) -> LedgerSnapshot:
-    """Read journals again that do not lead to their orders: these may have moved on in between."""
+    """Read journals again that do not lead to their orders' states: these may have moved on meanwhile."""
     doubtful = {
         order.order_id: order for order in snapshot.orders if order.order_id in snapshot.journal_problems
     }
     journals = read_journals(JournalReader(services.ledger, lambda: services.store), doubtful)
-    now = services.ledger.queries.get_many(doubtful)
-    unchanged = {order.order_id for order in now if order.state is doubtful[order.order_id].state}
+    current = services.ledger.queries.get_many(doubtful)
+    unchanged = {order.order_id for order in current if order.state is doubtful[order.order_id].state}
     problems = {order_id: text for order_id, text in journals.problems.items() if order_id in unchanged}
     return replace(snapshot, journal_problems=problems)
 
 
 def _unmatched_objects(snapshots: Snapshots, *, deep: bool) -> dict[str, Verification]:
-    """Return the objects that belong to no order: a manifest says whose they are."""
+    """Return the objects to verify that belong to no order; a manifest says whose they are."""
     paths = unmatched_objects(snapshots.ledger.orders, snapshots.storage)
     keys = [key for key in snapshots.storage.objects if key.rpartition("/")[0] in paths]
     manifests = {key: Verification.READ for key in keys if key.endswith("/manifest.json")}
@@ -91,7 +91,7 @@ def _unmatched_objects(snapshots: Snapshots, *, deep: bool) -> dict[str, Verific
 def inspect_objects(
     store: VideoStore, to_verify: Mapping[str, Verification], progress: Progress
 ) -> Iterator[tuple[str, InspectedObject | None]]:
-    """Yield the key of each object, and what it is; None for one that is gone."""
+    """Yield the key of each object with its inspection; None for one that is gone."""
     methods = {Verification.CHECK: _check, Verification.HASH: _hash, Verification.READ: _read}
     with ThreadPoolExecutor(_THREADS) as pool:
         running = {
@@ -131,7 +131,7 @@ def _read(store: VideoStore, key: str) -> InspectedObject:
 async def verify_tasks(
     snapshots: Snapshots, services: Services, scope: Scope, progress: Progress
 ) -> VendorSnapshot:
-    """Return the vendor with the tasks read that its history left open."""
+    """Return the snapshot of the vendor with the tasks read that its history left open."""
     snapshot = snapshots.vendor
     complete_since = snapshot.complete_since()
     wanted = [
@@ -161,7 +161,7 @@ async def verify_tasks(
 async def read_tasks(
     services: Services, task_ids: Sequence[str], progress: Progress
 ) -> tuple[dict[str, Task | None], str | None]:
-    """Read tasks one by one; return them by id, None for an unknown one, and why some were not read."""
+    """Read tasks one by one; return them by id, None for an unknown one, and the reason for unread ones."""
     tasks: dict[str, Task | None] = {}
     queue = iter(enumerate(task_ids, 1))
 

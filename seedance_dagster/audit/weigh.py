@@ -1,6 +1,6 @@
-"""Damaged rows of the ledger: where two other systems agree on something else, the row is what is wrong.
+"""Damaged rows of the ledger: where two other systems agree on another value, the row is wrong.
 
-Everything else is compared with what those two say, so that one damage is one finding.
+Everything else is compared with the values that they agree on, so that one damage is one finding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COLUMNS = (Manifest.model_fields.keys() & Order.__dataclass_fields__.keys()) - 
 
 
 def weigh(snapshots: Snapshots, scope: Scope) -> Snapshots:
-    """Return the snapshots with damaged rows replaced by what two other systems agree on."""
+    """Return the snapshots with damaged rows replaced by rows on which two other systems agree."""
     ledger = snapshots.ledger
     damaged = dict[int, Order]()
     orders = []
@@ -57,7 +57,7 @@ def compare(snapshots: Snapshots) -> Iterator[Finding]:
 
 
 def _is_suspect(order: Order, snapshots: Snapshots) -> bool:
-    """Return True where the manifest was read: a listing shows all others to be what the ledger gives."""
+    """Return True where the manifest was read: the listing shows that all others agree with the ledger."""
     inspected = snapshots.storage.inspected
     return order.state is State.STORED and manifest_key(order, snapshots.storage) in inspected
 
@@ -86,6 +86,6 @@ def _outvoted_facts(facts: OrderFacts) -> dict[str, Any]:
 
 
 def _column(name: str, value: Any) -> Any:
-    """Return a value of a manifest as the ledger has it, a time as a time."""
+    """Return a value of a manifest in the type that the ledger has, such as `datetime`."""
     adapter: TypeAdapter[Any] = TypeAdapter(Manifest.model_fields[name].annotation)  # type: ignore[arg-type]
     return adapter.validate_python(value)

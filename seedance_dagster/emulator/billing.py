@@ -58,6 +58,6 @@ def account_info(account: Account, settings: EmulatorSettings) -> dict[str, Any]
 
 
 def penalty(task_price: int, violation: int) -> int:
-    """Return the points kept of a rejected task, the n-th violation of the UTC day, counted from 1."""
+    """Return the points that the vendor keeps of a rejected task: the n-th violation of a UTC day, from 1."""
     percent = 1 if violation < 20 else 5 if violation <= 100 else 10  # noqa: PLR2004  the vendor's tiers
     return task_price * percent // 100

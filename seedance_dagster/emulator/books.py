@@ -1,4 +1,4 @@
-"""The emulator's own books: tasks and money, to compare with what a client believes."""
+"""The emulator's own books: tasks and money, to compare with the records of a client."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Answers of an API in trouble: refusals, pages of gateways, broken connections, each by its fault's name.
 
-Written from what clients recorded (the vendor's facts, "Errors and refusals").
+Modelled on replies that clients recorded; see "Refusals" in `docs/vendor.md`.
 """
 
 from __future__ import annotations

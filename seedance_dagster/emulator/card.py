@@ -68,7 +68,7 @@ def draw_watermark(card: Image.Image) -> None:
 
 
 def font_for(text: str) -> str | None:
-    """Return a font that can draw a text; None, the built-in one, also when no font can."""
+    """Return a font that can draw a text; None for the built-in one, also when no font can."""
     letters = frozenset(text) - {"\n"}
     if all(_drawable(letter, None) for letter in letters):
         return None
@@ -148,7 +148,7 @@ def _drawable(letter: str, name: str | None) -> bool:
 
 @functools.cache
 def _missing(name: str | None) -> bytes:
-    # No font has this noncharacter, so its shape is the one that stands for missing characters.
+    # No font has this noncharacter, so its shape is the one that fonts draw for missing characters.
     return _shape("\uffff", name)
 
 

@@ -23,7 +23,7 @@ Command = Callable[[Emulator, dict[str, Any]], Any]
 
 
 def command(perform: Command) -> Callable[[Request], Awaitable[Response]]:
-    """Decorate a function of the emulator and a JSON object as a POST; problems are answered as `error`."""
+    """Make a POST handler of a function of the emulator and a JSON object; answer problems as `error`."""
 
     @functools.wraps(perform)
     async def call(request: Request) -> Response:
@@ -41,7 +41,7 @@ def command(perform: Command) -> Callable[[Request], Awaitable[Response]]:
 
 
 def read(answer: Callable[[Emulator], Any]) -> Callable[[Request], Awaitable[Response]]:
-    """Decorate a function of the emulator as a GET."""
+    """Make a GET handler of a function of the emulator."""
 
     @functools.wraps(answer)
     async def call(request: Request) -> Response:

@@ -22,8 +22,6 @@ from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 from seedance_dagster.emulator.view import link_is_alive, task_json
 from seedance_dagster.emulator.watermarks import OUTPUT_PATH
 
-LINK_PATH = OUTPUT_PATH
-
 
 class Emulator:
     """A vendor with its faults, files and counters, available as `app.state.emulator`.
@@ -55,7 +53,7 @@ class Emulator:
         return self.vendor.settings
 
     def change(self, changes: dict[str, Any]) -> EmulatorSettings:
-        """Change settings while running; `points` sets what is left on the account.
+        """Change settings while running; `points` sets the points left on the account.
 
         Raises:
             SettingsError: A setting is invalid or fixed; nothing was changed.
@@ -71,7 +69,7 @@ class Emulator:
         Args:
             record: The task.
             request: The call to answer.
-            polled: Whether it is a GET; the answer to a POST shows the task as it was created.
+            polled: True for a GET; the answer to a POST shows the task as it was created.
         """
         now = self.vendor.now() if polled else record.created_at
         record.gets += polled
@@ -82,14 +80,14 @@ class Emulator:
         """Return the task JSON as of a time, with links under a URL."""
 
         def link_of(task: TaskRecord) -> str:
-            return f"{root.rstrip('/')}{LINK_PATH}/{self._link(task, now).token}.mp4"
+            return f"{root.rstrip('/')}{OUTPUT_PATH}/{self._link(task, now).token}.mp4"
 
         return task_json(record, now=now, settings=self.settings, link_of=link_of)
 
     def newest_link(self, record: TaskRecord, request: Request) -> str | None:
         """Return the URL of the newest link to a task's output; None before there is one."""
         root = (self.settings.files_url or str(request.base_url)).rstrip("/")
-        return f"{root}{LINK_PATH}/{record.links[-1].token}.mp4" if record.links else None
+        return f"{root}{OUTPUT_PATH}/{record.links[-1].token}.mp4" if record.links else None
 
     def leak(self, path: str) -> None:
         """Record that the API key was sent to the file host."""

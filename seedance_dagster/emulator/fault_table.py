@@ -25,10 +25,10 @@ class Fault:
     """A fault that can be injected.
 
     Attributes:
-        name: As a marker or a rate names it.
+        name: Its name in markers and rates.
         stage: The event that it affects.
-        summary: What happens.
-        count: Used for a marker without one; None for every time.
+        summary: Its effect.
+        count: The count of a marker that states none; None for every time.
         counts_gets: The count is a number of GETs after the task's end, not of tasks.
     """
 

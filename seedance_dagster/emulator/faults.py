@@ -16,7 +16,7 @@ _MARKER = re.compile(r"\[fault:\s*([a-z0-9-]+)\s*(?:\*\s*(\d{1,6})\s*)?\]")
 
 
 class UnknownFaultError(ValueError):
-    """A fault or rate is not known; the message lists what is."""
+    """A fault is unknown, or its rate invalid; the message says what is allowed."""
 
 
 def markers_of(prompt: str) -> dict[str, int | None]:

@@ -12,11 +12,12 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from seedance_dagster.emulator.broken import broken
-from seedance_dagster.emulator.emulator import LINK_PATH, Emulator
+from seedance_dagster.emulator.emulator import Emulator
 from seedance_dagster.emulator.fault_table import Stage
 from seedance_dagster.emulator.record import Link, TaskRecord
 from seedance_dagster.emulator.responses import DroppedResponse, PartialBody, carries_key, html_page
 from seedance_dagster.emulator.view import link_is_alive
+from seedance_dagster.emulator.watermarks import OUTPUT_PATH
 
 _MP4 = "video/mp4"
 _CHUNK_BYTES = 64 * 1024
@@ -70,7 +71,7 @@ async def get_file(request: Request, emulator: Emulator) -> Response:
     return await _body(record, fault, request.url.path, emulator)
 
 
-ROUTES = [Route(LINK_PATH + "/{token}.mp4", get_file)]
+ROUTES = [Route(OUTPUT_PATH + "/{token}.mp4", get_file)]
 
 
 def _is_dead(record: TaskRecord, token: str, emulator: Emulator) -> bool:

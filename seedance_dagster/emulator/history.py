@@ -94,7 +94,7 @@ def _shown_status(record: TaskRecord, now: datetime, settings: EmulatorSettings)
 
 
 def _lot(record: TaskRecord, purpose: str) -> float:
-    """Return a number in [0, 1) that a task keeps, another one for each purpose."""
+    """Return a number in [0, 1) that a task always keeps, a different one for each purpose."""
     return zlib.crc32(f"{purpose} {record.task_id}".encode()) / 2**32
 
 

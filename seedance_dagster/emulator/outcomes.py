@@ -14,7 +14,7 @@ _GENERIC = "failed to generate, please try again"
 
 @dataclass(frozen=True)
 class Failure:
-    """The words of a failed task: the cause is in the logs alone."""
+    """The texts of a failed task; only its logs show the cause."""
 
     logs: tuple[str, ...]
     code: int = 10000

@@ -43,7 +43,7 @@ class Link(BaseModel):
 
 
 class TaskRecord(BaseModel):
-    """A task with its money in points; `held` is what is frozen now."""
+    """A task with its money in points; `held` is the amount that is frozen now."""
 
     task_id: str
     number: int
@@ -57,7 +57,7 @@ class TaskRecord(BaseModel):
     aspect_ratio: str
     resolution: str
     picture: str | None = None
-    """The text in the picture, where it is not the prompt: that of the video whose watermark it removes."""
+    """The text in the picture, where it is not the prompt: that of the video whose watermark is removed."""
     created_at: datetime
     starts_at: datetime
     ends_at: datetime
@@ -81,9 +81,9 @@ class TaskRecord(BaseModel):
     def webhook(self) -> dict[str, str]:
         """The endpoint and the secret that the request gave; empty where it gave none."""
         config = self.request.get("config")
-        given = config.get("webhook_config") if isinstance(config, dict) else None
-        given = given if isinstance(given, dict) else {}
-        texts = {name: given.get(name) for name in ("endpoint", "secret")}
+        webhook = config.get("webhook_config") if isinstance(config, dict) else None
+        webhook = webhook if isinstance(webhook, dict) else {}
+        texts = {name: webhook.get(name) for name in ("endpoint", "secret")}
         return {name: text if isinstance(text, str) else "" for name, text in texts.items()}
 
     def phase(self, now: datetime) -> Phase:

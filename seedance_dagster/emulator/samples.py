@@ -27,7 +27,7 @@ _SILENCE = b"\x80"
 
 @functools.lru_cache(maxsize=64)
 def sample_file(name: str, extension: str, *, duration_ms: int, ratio: str) -> bytes:
-    """Make a file of this kind, the same bytes for the same arguments.
+    """Make a sample file; equal arguments give equal bytes.
 
     Args:
         name: Determines the colour of a picture.

@@ -41,7 +41,7 @@ def reshape(task: Task, record: TaskRecord, phase: Phase, *, key: str) -> Task:
         key: The API key, which one quirk quotes.
     """
     quirks = record.quirks
-    # With the task's own status words: one that was cancelled stays so.
+    # Only plain status words get other spellings: a cancelled task stays so.
     if "status-spelling" in quirks and task["status"] == phase.value:
         spellings = _SPELLINGS[phase]
         task["status"] = spellings[(record.number + record.gets) % len(spellings)]
@@ -88,7 +88,7 @@ def _quote_key(task: Task, key: str) -> None:
 
 
 def _change_texts(task: Task, number: int) -> None:
-    """Give logs and error another shape; what they say stays."""
+    """Give logs and error another shape with the same content."""
     logs, error = task["logs"] or [], task["error"]
     match number % 4:
         case 0:

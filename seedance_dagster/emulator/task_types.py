@@ -16,7 +16,7 @@ RATIOS = ("21:9", "16:9", "4:3", "1:1", "3:4", "9:16")
 _POINTS_PER_USD = 10_000_000
 _UNTIL = "until"
 REMOVE_WATERMARK = "remove-watermark"
-"""The type of a task that takes the watermark off a video."""
+"""The type of a task that removes the watermark of a video."""
 WATERMARKED = "-preview"
 """The end of task types whose videos have a watermark."""
 FEWER_RESTRICTIONS = "-less-restriction"
@@ -31,7 +31,7 @@ class TaskType(BaseModel):
         default: The resolution of a request that names none.
         ratios: The aspect ratios that it renders.
         most: The most references of a kind.
-        codec: Of the delivered video.
+        codec: The codec of the delivered video.
         usd: Prices per second by resolution; the first line that has not ended applies.
     """
 
@@ -53,7 +53,7 @@ class TaskType(BaseModel):
         return Decimal(str(line[resolution]))
 
     def resolution(self, wanted: Any) -> str:
-        """Return the resolution that is rendered: a word that it does not know counts as none."""
+        """Return the resolution to render: the default where the wanted one is unknown."""
         known = self.usd[-1]
         return wanted if isinstance(wanted, str) and wanted in known else self.default
 

@@ -44,7 +44,9 @@ class UploadStore:
             self._folder.mkdir(exist_ok=True)
             (self._folder / stored.name).write_bytes(content)
         self._known[stored.name] = stored
-        self._state.save(notes={"uploads": [each.model_dump(mode="json") for each in self._known.values()]})
+        self._state.save(
+            notes={"uploads": [upload.model_dump(mode="json") for upload in self._known.values()]}
+        )
 
     def find(self, name: str, now: datetime, lives_s: float) -> StoredUpload | None:
         """Return a file that still lives; None for any other name."""

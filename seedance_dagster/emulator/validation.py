@@ -122,7 +122,7 @@ def video_to_clean(body: Any) -> str | None:
 
 
 def prompt_of(body: Any) -> str:
-    """Return the prompt of any body, the link to the video where it has none; empty without either."""
+    """Return the prompt of any body, or else its link to a video; empty without either."""
     fields = body.get("input") if isinstance(body, Mapping) else None
     texts = [fields.get(name) for name in ("prompt", "video_url")] if isinstance(fields, Mapping) else []
     return next((text for text in texts if isinstance(text, str)), "")

@@ -40,7 +40,7 @@ _RENDER_SHARE = {
 class Vendor:
     """Tasks, account and counters; no method waits.
 
-    Time is what the clock says: a task progresses whenever a call reads the time.
+    Tasks progress whenever a call reads the clock.
     """
 
     def __init__(

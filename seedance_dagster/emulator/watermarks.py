@@ -1,4 +1,4 @@
-"""Removal of watermarks: a task whose video is another one's, without the band in its picture."""
+"""Removal of watermarks: a task whose video is that of another task, without the band in its picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The account: its limit of tasks at once, its balance, and how it treats texts."""
+"""The account: its limit of tasks at once, its balance, and the changes that the vendor makes to texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.threads import in_thread
 
 BALANCE, BALANCE_OUTFLOW = "balance", "balance_outflow"
-"""Observations of an account, made together: the balance, and what all known tasks had taken by then."""
+"""Two observations of an account, made together: its balance, and the points that known tasks had taken."""
 
 _OUTFLOW_ENTRY = "balance_entry"  # the journal's newest entry at the time of that outflow
 
@@ -25,31 +25,31 @@ _TIMEOUT_S = 10.0
 
 
 def of_account(name: str, worker: Worker) -> str:
-    """Return the name of an observation that was made of the account that a worker uses."""
+    """Return the name of an observation for the account that a worker uses."""
     return f"{name} of account {worker.client.account_name}"
 
 
 def is_of_account(order: Order, worker: Worker) -> bool:
-    """Return True unless an order's POST was sent to another account than the worker's."""
+    """Return True unless an order was sent to an account other than the worker's."""
     return order.account in (None, worker.client.account_name)
 
 
 def other_account(order: Order) -> str:
-    """Return why nothing is known of an order that was sent to another account, and what helps."""
+    """Return a message that says why an order of another account cannot be looked up, and what to do."""
     return (
-        f"order {order.order_id} was sent with another API key, or to another API root: set what it was sent "
-        "with, or resolve it by hand"
+        f"order {order.order_id} was sent with another API key, or to another API root: set these again, or "
+        "resolve the order by hand"
     )
 
 
 def text_changes(worker: Worker) -> frozenset[str]:
-    """Return what the vendor was seen to do to texts of the account, names of `TEXT_CHANGES`."""
+    """Return the changes that the vendor was seen to make to the account's texts: names of `TEXT_CHANGES`."""
     names = {of_account(f"echo {change}", worker): change for change in TEXT_CHANGES}
     return frozenset(map(names.__getitem__, worker.services.ledger.observations.recall(*names)))
 
 
 def remember_changes(worker: Worker, sent: str, task: Task) -> None:
-    """Remember what the vendor did to the text of a task that certainly is ours."""
+    """Remember the changes that the vendor made to the text of a task that is certainly ours."""
     echoed = task.input.get("prompt")
     changes = changes_between(sent, echoed) if isinstance(echoed, str) and echoed != sent else None
     new = changes - text_changes(worker) if changes else None
@@ -69,7 +69,7 @@ async def read_account(worker: Worker) -> AccountInfo | None:
 
 
 async def remember_account(worker: Worker) -> None:
-    """Read limit and balance for all processes; without an answer nothing changes."""
+    """Read the account's limit and balance for all processes; without an answer nothing changes."""
     services = worker.services
     before = await in_thread(_entry_at_rest, worker)
     account = await read_account(worker)
@@ -92,14 +92,14 @@ def _pause_without_credits(services: Services, points: int) -> None:
 
 
 def _remember_balance(worker: Worker, points: int, before: int | None) -> None:
-    """Remember the balance, if no task can have been made or have ended unseen while it was read."""
+    """Remember the balance, unless a task may have been made or have ended unseen while it was read."""
     ledger = worker.services.ledger
     if before is None or _entry_at_rest(worker) != before:
         return
     names = {name: of_account(name, worker) for name in (BALANCE, BALANCE_OUTFLOW, _OUTFLOW_ENTRY)}
     known = ledger.observations.recall(*names.values())
     entry = known.get(names[_OUTFLOW_ENTRY])
-    if entry is None or entry.value != before:  # the sum of all orders is not made in vain
+    if entry is None or entry.value != before:  # sum up all orders only when something changed
         outflow = ledger.workload.flow(worker.client.account_name).outflow
         if _entry_at_rest(worker) != before:
             return

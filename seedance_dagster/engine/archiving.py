@@ -1,7 +1,7 @@
 """Archiving the journal: entries of orders that ended long ago move from the ledger into S3.
 
-A part is noted in the ledger, written, read again and compared; only then one transaction deletes its entries
-and lets the part count. What a killed process leaves is a part that counts for nothing, and the next one
+A part is noted in the ledger, written, read again and compared. Only then does one transaction delete its
+entries and make the part count. A killed process may leave a part that counts for nothing; the next process
 deletes it. Each part has a name of its own, so nothing is ever overwritten.
 """
 
@@ -24,7 +24,7 @@ from seedance_dagster.storage.journal_file import CONTENT_TYPE, check_pyarrow, d
 from seedance_dagster.storage.keys import journal_key
 
 ORDERS_OF_A_PART = 2000
-"""The most orders of a part: so many are deleted in one transaction, for which other writers wait."""
+"""The most orders in one part: one transaction deletes their entries, and other writers wait for it."""
 
 _LEASE, _LEASE_S = "archive", 600.0
 _TRIES = 3
@@ -35,15 +35,14 @@ class ArchivingError(LedgerError):
 
 
 def archive_journal(services: Services, before: datetime, *, owner: str) -> Iterator[ArchivePart]:
-    """Archive what may be archived, and yield each part that counts.
+    """Archive the journals of orders that ended long ago, and yield each part once it counts.
 
     Args:
-        services: With ledger and S3.
-        before: Only orders of which nothing was written since that time (UTC).
+        before: Archive only orders whose journals have no entry since this time (UTC).
         owner: The process; unique among all.
 
     Raises:
-        ArchivingError: Another process archives, or what was written cannot be read again.
+        ArchivingError: Another process is archiving, or a part does not read as it was written.
         JournalFileError: pyarrow is not installed.
         StoreError: S3 refused, or the prefix belongs to another ledger.
         LedgerError: The ledger cannot be read or written.
@@ -83,8 +82,8 @@ def _take_lease(services: Services, owner: str) -> None:
     leases = services.ledger.leases
     if not leases.acquire(_LEASE, owner, seconds=_LEASE_S):
         raise ArchivingError(
-            f"{leases.owner_of(_LEASE)} archives the journal of this ledger already: wait until it has "
-            f"ended; a process that was killed is forgotten after {_LEASE_S / 60:.0f} minutes"
+            f"{leases.owner_of(_LEASE)} is already archiving the journal of this ledger: wait until it has "
+            f"finished; the lease of a killed process ends after {_LEASE_S / 60:.0f} minutes"
         )
 
 
@@ -110,7 +109,7 @@ def _archive(services: Services, entries: list[JournalEntry], before: datetime) 
         expected = [replace(entry, detail=redact(entry.detail)) for entry in entries]
         if written is None or written.body != body or decode(written.body) != expected:
             raise ArchivingError(
-                f"{store.uri(part.key)} was written and reads differently: nothing was deleted from the "
+                f"{store.uri(part.key)} does not read as it was written: nothing was deleted from the "
                 "journal. See `seedance-dagster check-storage`"
             )
         archive.finish(number, entries, before)
@@ -122,7 +121,7 @@ def _archive(services: Services, entries: list[JournalEntry], before: datetime) 
 
 
 def _discard(services: Services, part: ArchivePart) -> None:
-    """Delete a part that does not count; what cannot be deleted is tried again by the next process."""
+    """Delete a part that does not count; if that fails, the next process tries again."""
     assert part.part_id is not None
     services.ledger.archive.discard(part.part_id)
     if services.store.delete(part.key) or services.store.head(part.key) is None:

@@ -63,7 +63,7 @@ class Delayed:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The run still waits; said regularly, with what it waits for."""
+    """The run still waits; emitted regularly, with the reason."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""Links under which the vendor fetches files of the team's own: uploaded, or presigned ones to copies."""
+"""Links from which the vendor fetches the team's own files: to uploads, or presigned ones to copies in S3."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ORDER_AGAIN = "`seedance-dagster cancel` withdraws the order, and the next run 
 
 
 class NotHandedOverError(Exception):
-    """No link to a file can be made now; nothing was sent, and it concerns this order alone."""
+    """No link to a file can be made now; nothing was sent, and only this order is affected."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class FileLinks:
-    """Makes links to the copies of files that lie beside the videos."""
+    """A maker of links to the copies of files that lie beside the videos."""
 
     services: Services
     client: SeedanceClient
 
     async def outgoing(self, order: Order) -> Outgoing:
-        """Return what is sent for an order; its own facts stay as they are where it refers to no file.
+        """Return the request to send for an order, with links to its files; without files no column changes.
 
         Raises:
             AuthenticationError: The file service refused the key.
@@ -59,7 +59,7 @@ class FileLinks:
         request = GenerationRequest.model_validate(order.request, strict=False)
         facts = {(fact["kind"], fact["position"]): fact for fact in order.reference_facts or ()}
         links: dict[str, str] = {}
-        # What a failed attempt was sent is not used again: its link may be why it failed.
+        # A link that a failed attempt sent is not used again: it may be the reason for the failure.
         since = order.ordered_at if order.attempt > 1 else None
         for reference in references_of(request):
             file = FileReference.parse(reference.url)
@@ -94,8 +94,8 @@ class FileLinks:
         """Return a link to a file: one that was uploaded before while it lives, else a new one.
 
         Args:
-            file: A file whose copy was kept.
-            since: Use no upload of before.
+            file: A file whose copy is in S3.
+            since: Use no upload from before this time.
 
         Raises:
             UploadRefusedError: The plan has no uploads, or the file was refused.

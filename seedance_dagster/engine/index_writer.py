@@ -28,7 +28,7 @@ class IndexChangedError(Exception):
 
 
 class _UnknownPartError(Exception):
-    """A part is not what its manifest says: an index has to be compared with the ledger."""
+    """A part differs from its manifest: the whole index must be compared with the ledger."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class _Plan:
         bodies: The bytes of those that are written, each with the ETag of the version that it replaces.
         version: The hash of all rows.
         rows: The rows that change, for the ledger.
-        leftovers: Keys of objects that belong to no index any more.
+        leftovers: Keys of objects that no index uses any more.
     """
 
     parts: Mapping[int, IndexPart]
@@ -64,13 +64,12 @@ class _Plan:
 
 
 class IndexWriter:
-    """A writer of one set's index, which has its lease.
+    """A writer of one set's index that holds the index's lease.
 
     Args:
-        services: The engine's surroundings.
         prompt_set: The set's name.
-        owner: Who writes.
-        place: A hash of where the index belongs, and of its format and columns.
+        owner: The writing process.
+        place: A hash of the index's address, format and columns.
         parts: The format of its parts.
     """
 
@@ -91,7 +90,7 @@ class IndexWriter:
             StoreError: The bucket cannot be read or written, or its prefix belongs to another ledger.
         """
         self._services.claim_prefix()
-        changes = self._state.changes(self._set)  # read first: what changes from now on stays noted
+        changes = self._state.changes(self._set)  # read first: later changes stay noted
         old = self._store.read_version(self._keys.manifest)
         manifest = None if rebuild else self._known(old)
         try:
@@ -123,7 +122,7 @@ class IndexWriter:
         return new
 
     def _known(self, manifest: ObjectVersion | None) -> IndexManifest | None:
-        """Return the manifest if it is the one that the ledger knows; else nothing is known of the parts."""
+        """Return the manifest if it is the one that the ledger knows; the parts of another are unknown."""
         state = self._state.state(self._set)
         if manifest is None or state is None or state.place != self._place:
             return None
@@ -170,37 +169,39 @@ class IndexWriter:
     def _edited(self, part: IndexPart | None, edit: _Edit) -> tuple[bytes, str | None]:
         if part is None:
             return self._format.encode(list(edit.rows.values())), None
-        found = self._store.read_version(self._key(_number(part.path)))
-        if found is None or hashlib.sha256(found.body).hexdigest() != part.sha256:
+        stored = self._store.read_version(self._key(_number(part.path)))
+        if stored is None or hashlib.sha256(stored.body).hexdigest() != part.sha256:
             raise _UnknownPartError
         try:
-            return self._format.merge(found.body, edit.without, list(edit.rows.values())), found.etag
+            return self._format.merge(stored.body, edit.without, list(edit.rows.values())), stored.etag
         except ValueError:
             raise _UnknownPartError from None
 
     def _compare_all(self) -> _Plan:
-        """Plan to write every part that differs from the ledger; rows stay in the parts in which they are."""
+        """Plan to write every part that differs from the ledger; rows stay in their parts."""
         rows = self._rows(self._services.ledger.videos.current(self._set))
         listed = [key for key in self._store.listing(self._keys.folder) if is_index_file(key)]
-        found = {
+        versions = {
             _number(key): version
             for key in listed
             if key == self._key(_number(key)) and (version := self._store.read_version(key)) is not None
         }
-        contents: dict[int, list[Row]] = {number: [] for number in found}
+        contents: dict[int, list[Row]] = {number: [] for number in versions}
         left = dict(rows)
-        for number, version in sorted(found.items()):
+        for number, version in sorted(versions.items()):
             contents[number] = [left.pop(key) for key in self._partitions(version.body) if key in left]
-        for row, number in _placed(list(left.values()), {key: len(of) for key, of in contents.items()}):
+        for row, number in _placed(
+            list(left.values()), {key: len(part_rows) for key, part_rows in contents.items()}
+        ):
             contents.setdefault(number, []).append(row)
         parts, bodies, places = {}, {}, dict[str, RowPlace | None]()
-        for number, of_part in sorted(contents.items()):
-            body = self._format.encode(of_part)
-            before = found.get(number)
+        for number, part_rows in sorted(contents.items()):
+            body = self._format.encode(part_rows)
+            before = versions.get(number)
             parts[number] = self._part(number, body)
             if before is None or before.body != body:
                 bodies[number] = (body, None if before is None else before.etag)
-            places |= {row["partition"]: RowPlace(number, row_digest(row)) for row in of_part}
+            places |= {row["partition"]: RowPlace(number, row_digest(row)) for row in part_rows}
         gone = self._state.rows(self._set).keys() - places.keys()
         own = {self._keys.manifest, *(self._key(number) for number in parts)}
         leftovers = [key for key in listed if key not in own]
@@ -212,7 +213,7 @@ class IndexWriter:
         try:
             return self._format.partitions(part)
         except ValueError:
-            return []  # damaged, or of other columns: its rows are new ones
+            return []  # damaged, or with other columns: all its rows count as new
 
     def _rows(self, videos: Iterable[CurrentVideo]) -> dict[str, Row]:
         ordered = sorted(videos, key=lambda video: (str(video.order.stored_at), video.partition))
@@ -247,6 +248,6 @@ def _placed(rows: Iterable[Row], counts: Mapping[int, int]) -> Iterable[tuple[Ro
 
 
 def _number(path: str) -> int:
-    """Return the number of a part; 0 for another file."""
+    """Return the number of a part; 0 for any other file."""
     match = _NUMBER.match(path.rpartition("/")[2])
     return int(match[1]) if match else 0

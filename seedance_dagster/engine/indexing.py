@@ -1,9 +1,9 @@
 """Keeping a set's index up to date with the ledger.
 
 The ledger notes which partitions changed since the index was written, and only the parts with their rows are
-written again. A part that others have replaced meanwhile is not overwritten where the store keeps to
-conditions; elsewhere a lease in the ledger keeps writers apart. A writer that was killed leaves the ledger
-without the hash of a manifest: then the next one compares every part with the ledger.
+written again. Where the store supports conditional writes, a part that another writer has replaced meanwhile
+is not overwritten; elsewhere only a lease in the ledger keeps writers apart. A killed writer leaves the
+ledger without the hash of a manifest; the next one then compares every part with the ledger.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class WrittenIndex:
 
     Attributes:
         folder: The key of its folder, with a slash at the end.
-        manifest_key: Of the manifest that names its parts.
-        suffix: Of the parts, such as ".parquet".
+        manifest_key: Key of the manifest that names its parts.
+        suffix: Suffix of the parts, such as ".parquet".
         version: A hash of its rows, whatever parts they are in.
-        size_bytes: Of all parts.
+        size_bytes: Size of all parts together.
         videos: Number of rows.
         parts: Number of parts.
         videos_points: Charges of these videos, in points.
@@ -75,25 +75,23 @@ def refresh_index(
     """Bring a set's index up to date.
 
     Args:
-        services: The engine's surroundings.
         prompt_set: The set's name.
         owner: The writer; unique among all processes.
-        force: Return it in any case.
+        force: Return the index even when nothing had changed.
         rebuild: Compare every part in S3 with the ledger, and write those again that differ.
 
     Returns:
         The index as it is now; None when nothing had changed.
 
     Raises:
-        IndexingError: Others were writing all the time.
+        IndexingError: Other writers held the lease all the time.
         StoreError: The bucket cannot be read or written, or its prefix belongs to another ledger.
         LedgerError: The ledger cannot be read.
     """
     ledger, lease, pacing = services.ledger, f"index {prompt_set}", services.policy.pacing
     place = _place(services.store, prompt_set)
-    tries = math.ceil(
-        2 * pacing.index_lease_s / pacing.index_wait_s
-    )  # until the lease of a killed writer ends
+    # Enough to outlast the lease of a killed writer.
+    tries = math.ceil(2 * pacing.index_lease_s / pacing.index_wait_s)
     for _ in range(tries):
         if not (force or rebuild or ledger.indexes.is_due(prompt_set, place)):
             return None
@@ -115,12 +113,12 @@ def refresh_index(
 
 
 def is_due(services: Services, prompt_set: str) -> bool:
-    """Return True where the index was made from something else than the ledger holds now."""
+    """Return True when a set's index differs from the ledger's present state."""
     return services.ledger.indexes.is_due(prompt_set, _place(services.store, prompt_set))
 
 
 def _place(store: VideoStore, prompt_set: str) -> str:
-    """Return a hash of where the index belongs, and of its format and columns."""
+    """Return a hash of an index's address, format and columns."""
     columns = [(column.name, column.type) for column in COLUMNS]
     uri = store.uri(index_keys(store.prefix, prompt_set).manifest)
     return hashlib.sha256(repr((uri, part_suffix(), columns)).encode()).hexdigest()

@@ -16,7 +16,7 @@ from seedance_dagster.ledger.queries import JournalEntry
 if TYPE_CHECKING:  # boto3 takes long to import, and most journals are in the ledger
     from seedance_dagster.storage.s3 import VideoStore
 
-_KEPT_PARTS = 4  # orders are read by their numbers, so that one part follows another
+_KEPT_PARTS = 4  # orders are read by number, so parts are needed one after the other
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,18 @@ class OrderJournal:
     @property
     def is_whole(self) -> bool:
         """False where some entries could not be read."""
-        return all(some.problem is None for some in self.archived)
+        return all(entries.problem is None for entries in self.archived)
 
 
 class PartProblem(NamedTuple):
-    """The reason why a part cannot be read; `is_lost` where it is missing or has other bytes."""
+    """The reason why a part cannot be read; `is_lost` where it is missing or its bytes differ."""
 
     message: str
     is_lost: bool
 
 
 class JournalReader:
-    """Reads journals; S3 is used only where some are archived.
+    """A reader of journals; it uses S3 only where some are archived.
 
     Attributes:
         problems: What is wrong with parts, by key.
@@ -77,7 +77,7 @@ class JournalReader:
 
     def read(self, order_ids: Collection[int]) -> dict[int, OrderJournal]:
         """Return the journals of some orders, by order id; raise `LedgerError`."""
-        # The ledger's own first: what is archived meanwhile is found twice, and not lost.
+        # The ledger first: an entry that is archived meanwhile is then read twice instead of never.
         own = self._ledger.queries.journals(order_ids)
         parts = self._ledger.archive.parts_of(order_ids)
         return {order_id: self._merged(order_id, own, parts) for order_id in order_ids}
@@ -114,14 +114,16 @@ class JournalReader:
         from seedance_dagster.storage.journal_file import JournalFileError, decode  # noqa: PLC0415  with it
 
         try:
-            found = self._store.read_version(part.key)
-            if found is None:
+            stored = self._store.read_version(part.key)
+            if stored is None:
                 self.problems[part.key] = PartProblem("it is missing", is_lost=True)
                 return []
-            if hashlib.sha256(found.body).hexdigest() != part.sha256:
-                self.problems[part.key] = PartProblem("it has other bytes than were written", is_lost=True)
+            if hashlib.sha256(stored.body).hexdigest() != part.sha256:
+                self.problems[part.key] = PartProblem(
+                    "its bytes differ from those that were written", is_lost=True
+                )
                 return []
-            return decode(found.body)
+            return decode(stored.body)
         except (StoreError, JournalFileError) as error:
             self.problems[part.key] = PartProblem(str(error), is_lost=False)
             return []

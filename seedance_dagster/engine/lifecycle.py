@@ -1,4 +1,4 @@
-"""The lifecycle as pure functions: what is learned of an order decides its next step.
+"""The lifecycle as pure functions: what is learned about an order decides its next step.
 
     queued -> claimed -> submitted -> succeeded -> stored
                  |            |-> rejected  (by moderation)
@@ -7,7 +7,7 @@
                  |-> rejected | failed  (the content, or the request itself, was refused)
                  |-> uncertain (reply lost) -> submitted (adopted) | queued (no task exists)
 
-Nothing here reads a clock, draws a number or knows a database.
+Nothing here reads a clock, draws a random number or knows a database.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _TRIES_OF_ONE = 3
 _GATEWAY_S = 60.0
 _MOST_DOUBLINGS = 6
 ONE_REFUSED = "though the account answers: this order alone is refused"
-"""The reason of an order whose POST was refused as if by a bad key."""
+"""The end of the reason of an order whose POST was refused as if the key were bad."""
 _OVER_WITHOUT_VIDEO = frozenset({TaskStatus.FAILED, TaskStatus.ENDED})
 
 
@@ -96,7 +96,7 @@ class NeedsReconciliation:
 
 
 def task_columns(task: Task) -> dict[str, Any]:
-    """Return what the ledger keeps of a task; the hold is kept after its end, as what was held."""
+    """Return the columns that the ledger keeps of a task; its hold stays there after its end."""
     # Once it has charged, the vendor may report the charge as the hold: the earlier hold stays.
     held = {"points_held": task.points_held} if task.points_held and not task.points_charged else {}
     # Still held after its end: not settled yet. A video is never free, whatever the vendor reports.
@@ -124,7 +124,7 @@ def after_poll(
         order: The order, in state SUBMITTED.
         task: The vendor's task.
         now: UTC.
-        render_s: How long such tasks took lately, in seconds; None when unknown.
+        render_s: Seconds that such tasks took lately; None when unknown.
         jitter: A number in [0, 1) that spreads polls.
         pacing: The engine's waits.
     """
@@ -133,7 +133,7 @@ def after_poll(
         return Collect(seen)
     if task.status in _OVER_WITHOUT_VIDEO:
         failure, reason = classify_failure(task)
-        # Only where the points came back: the next attempt takes their place in the budgets.
+        # Only if the points came back: the next attempt takes their place in the budgets.
         retry = failure is FailureClass.VENDOR and order.retries > 0 and seen["points_charged"] == 0
         return End(
             _end_state(failure),
@@ -147,7 +147,7 @@ def after_poll(
         reason = f"completed without a link in any known place; its output has {task.output}"
         return KeepPolling(now + timedelta(seconds=delay), seen | _unfamiliar(reason))
     if task.status is TaskStatus.UNKNOWN:
-        seen |= _unfamiliar(f"its status is {task.raw_status!r}, a word that is not known")
+        seen |= _unfamiliar(f"its status is {task.raw_status!r}, an unknown word")
     since = order.submitted_at or now
     delay = poll_delay((now - since).total_seconds(), render_s, jitter=jitter, pacing=pacing)
     return KeepPolling(now + timedelta(seconds=delay), seen)
@@ -189,10 +189,10 @@ def after_refused_post(
     Only errors that say "no task was made" lead back to the queue; anything else may have been paid for.
 
     Args:
-        error: What it raised.
+        error: The POST's error.
         now: UTC.
-        tries: The number of times that it was refused so, this time included.
-        retry_s: Seconds until the next try of an order that the vendor's trouble concerns alone.
+        tries: The number of times that it was refused this way, this time included.
+        retry_s: Seconds until the next try, where the vendor has trouble with this order alone.
     """
     reason = str(error)
     match error:
@@ -226,7 +226,7 @@ def _after_invalid(error: InvalidRequestError, *, retry_at: datetime, tries: int
 
 
 def _after_gateway(reason: str, *, now: datetime, tries: int) -> QueueAgain:
-    """Return a step that lets the others go before an order that the gateway may refuse alone."""
+    """Return a step that lets other orders go first: the gateway may refuse this one alone."""
     pause = timedelta(seconds=_GATEWAY_S)
     return QueueAgain(now + pause * 2 ** min(tries - 1, _MOST_DOUBLINGS), "gateway", reason, now + pause)
 
@@ -236,12 +236,12 @@ def after_refused_key(
 ) -> QueueAgain | End:
     """Return the next step of an order whose POST was refused as if by a bad key, though the account answers.
 
-    It concerns that order alone: submitting goes on, and after a few tries the order ends.
+    Only that order is affected: submitting goes on, and after a few tries the order ends.
 
     Args:
         error: The refusal.
         now: UTC.
-        tries: The number of times that it was refused so, this time included.
+        tries: The number of times that it was refused this way, this time included.
         retry_s: Seconds until the next try.
     """
     reason = f"{error.reply}, {ONE_REFUSED}"
@@ -251,5 +251,5 @@ def after_refused_key(
 
 
 def transfer_delay(failures: int, pacing: Pacing) -> float:
-    """Return the seconds to wait after a failed transfer that followed so many failures."""
+    """Return the seconds to wait after a failed transfer, by the number of failures before it."""
     return min(pacing.transfer_s * 2.0 ** min(failures, 12), pacing.max_transfer_s)

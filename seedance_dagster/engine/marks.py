@@ -1,6 +1,7 @@
-"""Marks: what each POST carries to be known by, and whether the vendor gives it back.
+"""Marks: the text in each POST by which its task can be recognized, and whether the vendor gives it back.
 
-That is learned from tasks whose reply arrived, account by account: no echo is expected before one was seen.
+The latter is learned from tasks whose reply arrived, account by account: no echo is expected before one was
+seen.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class MarkEcho(IntEnum):
     """The mark that known tasks of an account were seen to echo."""
 
     WRONG = -1
-    """Another order's, once: marks prove nothing on this account, for good."""
+    """Another order's mark, at least once: marks prove nothing on this account, for good."""
     NONE = 0
     OWN = 1
 
@@ -36,17 +37,18 @@ def mark_of_post(worker: Worker, order: Order) -> str | None:
 
 
 def mark_echo(worker: Worker) -> MarkEcho:
-    """Return what known tasks of the account echo of their marks."""
+    """Return the mark that known tasks of the account echo."""
     name = of_account(MARKS, worker)
     observed = worker.services.ledger.observations.recall(name).get(name)
     return MarkEcho.NONE if observed is None else MarkEcho(observed.value)
 
 
 def marks_prove(worker: Worker, tasks: Iterable[Task]) -> bool:
-    """Return True where the marks of some tasks that no order owns say whose they are.
+    """Return True where the marks of tasks that no order owns prove which orders made them.
 
-    The account's known tasks must give back their own, and none of these the mark of a POST that is known to
-    have made another task: the vendor may keep one address for the whole account.
+    The account's known tasks must give back their own marks. None of the tasks in question may give back the
+    mark of a POST that is known to have made another task: the vendor may keep one address for the whole
+    account.
     """
     if mark_echo(worker) is not MarkEcho.OWN:
         return False
@@ -58,7 +60,7 @@ def marks_prove(worker: Worker, tasks: Iterable[Task]) -> bool:
 
 
 def remember_mark(worker: Worker, order: Order, task: Task) -> None:
-    """Remember what a task echoes that certainly is an order's: its POST was answered with it."""
+    """Remember the mark that an order's task echoes, if the POST's own reply named the task."""
     if order.mark is None or order.lost_at is not None:
         return
     echoes = {order.mark: MarkEcho.OWN, None: MarkEcho.NONE}

@@ -19,7 +19,7 @@ from seedance_dagster.threads import in_thread
 
 
 async def outgoing_request(services: Services, client: SeedanceClient, order: Order) -> Outgoing:
-    """Return what is sent for a claimed order.
+    """Return the request to send for a claimed order.
 
     Raises:
         NoTaskMadeError: A link cannot be made at all; nothing was sent.
@@ -34,20 +34,20 @@ async def outgoing_request(services: Services, client: SeedanceClient, order: Or
 
 
 def source_facts(source: Order) -> dict[str, Any]:
-    """Return what the manifest of a video without its watermark says of the task that rendered it."""
+    """Return facts about the task that rendered a video, for the manifest of its copy without watermark."""
     names = ("task_id", "task_type", "points_charged", "estimated_points", "price_table", "price_formula")
     return {"order_id": source.order_id} | {name: getattr(source, name) for name in names}
 
 
 async def _video_link(client: SeedanceClient, source: Order) -> str:
-    """Return the link to a finished video, read now since links expire; else the one that is known."""
+    """Return the link to a finished video, read now because links expire; else the last known one."""
     link = None
     try:
         link = (await client.get_task(str(source.task_id))).video_url
     except AuthenticationError:
         raise
     except NotFoundError:
-        pass  # it may be forgotten, and its video still be there
+        pass  # the vendor may have forgotten the task and still have its video
     except SeedanceError as error:
         raise NotHandedOverError(
             f"the link to the video of task {source.task_id} could not be read: {error}"

@@ -1,4 +1,4 @@
-"""The engine's settings: limits, numbers of workers and waits. Whoever builds the `Services` decides them."""
+"""The engine's settings: limits, numbers of workers and waits. The builder of the `Services` chooses them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class Pacing:
     Attributes:
         take_s: Until an idle worker pool looks for due orders again; another process may have made some.
         gather_s: From waking a worker pool until it looks for work, so that one look finds several orders.
-        end_check_s: Between two checks whether a run is over.
+        end_check_s: Between two checks of whether a run is over.
         maintenance_s: Between two rounds of maintenance.
         account_s: Between two reads of the account in a long run.
         waiting_s: Between two reports of what a run waits for.
         batch_s: How long a few orders wait for others to share a run, while tasks are in flight.
         min_poll_s: Shortest wait between two polls of a task.
         max_poll_s: Longest wait between two polls of a task.
-        heavy_round_s: The history guides polls where GETs alone would look at a task more rarely.
-        sweep_s: Between the beginnings of two readings of the history for running tasks.
-        listed_s: How long after its end a history that is in time may show a task as running.
-        shown_running_s: How long the poll of a task waits that such a history shows as running.
+        heavy_round_s: The history guides polls where GETs alone would look at each task less often than this.
+        sweep_s: From the start of one reading of the history for running tasks to the start of the next.
+        listed_s: How long an up-to-date history may show a task as running after its end.
+        shown_running_s: How long the poll of a task that such a history shows as running is postponed.
         failed_upload_s: Wait of an order whose reference files could not be uploaded.
         failed_poll_s: Wait after a poll that failed.
         retry_s: Wait before the next attempt after vendor trouble.
@@ -79,7 +79,7 @@ class Policy:
         attempts: How many attempts an order has when the vendor has trouble, the first included.
         allow_private_hosts: Videos and references may be at loopback and private addresses.
         min_download_bytes_per_s: The rate over a minute below which a download is given up for now.
-        presign_references: Give the vendor presigned links to files of the team's own, and upload none.
+        presign_references: Give the vendor presigned links to the team's own files, and upload none.
         preflight: Probe reference files before ordering, and trust what is known of them.
         submit_workers: POSTs at once.
         poll_workers: Polls at once.

@@ -1,4 +1,4 @@
-"""The content of references in S3: read by runs that order, remembered in the ledger for everybody else.
+"""The content of references in S3: read by runs that order, and remembered in the ledger for everything else.
 
 Loading prompt files sends nothing, so until a run has read an object, its address stands for it.
 """
@@ -32,7 +32,7 @@ def with_known_contents(ledger: Ledger, prompt_set: PromptSet) -> PromptSet:
 def read_contents(services: Services, prompt_set: PromptSet, keys: Collection[str]) -> PromptSet:
     """Return a set as `with_known_contents`, after reading the objects of some partitions that changed.
 
-    An object that cannot be read keeps the hash that is known; whether it may be ordered, the preflight says.
+    An object that cannot be read keeps its known hash; the preflight decides whether it may be ordered.
 
     Raises:
         LedgerError: The ledger cannot be read or written.
@@ -55,7 +55,7 @@ def read_contents(services: Services, prompt_set: PromptSet, keys: Collection[st
 
 
 def object_of(services: Services, reference: FileReference, *, etag: str | None = None) -> ReadObject | None:
-    """Read an object that a prompt refers to; None when it still has an ETag. Raise `StoreError`."""
+    """Read an object that a prompt refers to; return None if it still has `etag`. Raise `StoreError`."""
     limit = services.limits.max_upload_bytes
     return read_object(services.store.client, reference, etag=etag, max_bytes=limit)
 
@@ -64,13 +64,13 @@ def _read(services: Services, address: str, known: CachedProbe | None) -> Cached
     """Return the present content of an object; None where it did not change or cannot be read."""
     etag = None if known is None else known.validator
     try:
-        found = object_of(services, FileReference(address), etag=etag)
+        stored = object_of(services, FileReference(address), etag=etag)
     except StoreError:
         return None
-    if found is None:
+    if stored is None:
         return None
-    facts = {"sha256": hashlib.sha256(found.content).hexdigest()}
-    return CachedProbe(facts, found.etag, services.clock())
+    facts = {"sha256": hashlib.sha256(stored.content).hexdigest()}
+    return CachedProbe(facts, stored.etag, services.clock())
 
 
 def _addresses(prompt_set: PromptSet) -> set[str]:
@@ -83,7 +83,7 @@ def _known(ledger: Ledger, addresses: Collection[str]) -> dict[str, CachedProbe]
 
 
 def _cache_key(address: str) -> str:
-    """Return the ledger's key for the content of an object, apart from that of probes of links."""
+    """Return the ledger's key for the content of an object; it differs from the keys for probes of links."""
     return hashlib.sha256(f"content of {address}".encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The engine's surroundings, handed in from outside."""
+"""The services that the engine works with, injected from outside."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Services:
         ledger: The orders and their money.
         open_client: Makes an API client for `async with`; raises `AuthenticationError` without a key.
         store: The bucket for videos.
-        load_catalog: Reads what can be ordered, and its prices; raises `PriceFileError`.
+        load_catalog: Loads the models that can be ordered, with their prices; raises `PriceFileError`.
         limits: The vendor's rules, its peak hours and penalty steps among them.
         policy: The engine's settings.
         clock: The wall clock, aware and in UTC.
-        previews: Videos that some browsers do not play get a preview.
+        previews: Make previews of videos that some browsers do not play.
         signer: Puts a content credential into each video; None where none is configured.
-        gallery_url: Where the gallery is served; empty where that is not known.
+        gallery_url: The address of the gallery; empty where it is not known.
         video_url: The template of a link by which a browser opens a video, with `{key}`; empty for none.
     """
 

@@ -8,7 +8,7 @@ from seedance_dagster.ledger.ledger import Ledger
 
 
 def shared_rate(ledger: Ledger, base_url: str) -> Reserve:
-    """Return how a client reserves time for its requests to an API."""
+    """Return the function by which a client reserves time for its requests to an API."""
 
     def reserve(seconds: float) -> float:
         try:

@@ -85,9 +85,9 @@ def peak_ends(now: datetime, start_hour: int, end_hour: int) -> datetime | None:
 
 
 def rejection_throttle(rejected: int, *, tiers: Sequence[int], stop_at: int) -> Throttle:
-    """Return fewer slots as rejections near the vendor's next penalty step, none at the team's own limit.
+    """Return fewer slots as rejections approach the vendor's next penalty step, none at the team's own limit.
 
-    In the last half of the way to a step no more tasks are in flight than rejections are left to it, so that
+    Beyond half the way to a step, no more tasks are in flight than rejections are left before it, so that
     they cannot cross it.
 
     Args:

@@ -25,10 +25,9 @@ class Worker:
 
     Attributes:
         name: Unique; leases and journal rows carry it.
-        services: The engine's surroundings.
         client: The open API client.
         possibly_sent: Orders whose POST is under way, or left and has no recorded answer.
-        unwritten: Orders that it holds and could not record anything about, since the ledger was unavailable.
+        unwritten: Orders that it holds and has recorded nothing about, since the ledger was unavailable.
         in_hand: The orders that each of its pools works on, by id; their leases are renewed, and no others.
     """
 
@@ -77,7 +76,7 @@ def worker_name(role: str) -> str:
 
 @asynccontextmanager
 async def working(services: Services, name: str) -> AsyncIterator[Worker]:
-    """Renew a worker's leases while the block runs, then release its orders, also on cancellation."""
+    """Renew a worker's leases while the block runs, then release its orders, even on cancellation."""
     async with services.open_client() as client:
         worker = Worker(name, services, client)
         renewal = asyncio.create_task(_renew(worker))
@@ -91,7 +90,7 @@ async def working(services: Services, name: str) -> AsyncIterator[Worker]:
 
 
 async def _renew(worker: Worker) -> None:
-    """Renew the leases of the orders in hand; one that is in nobody's hand runs out."""
+    """Renew the leases of the orders in hand; those of other orders run out."""
     services, lease_s = worker.services, worker.services.policy.lease_s
     while True:
         await asyncio.sleep(lease_s / 4)

@@ -79,7 +79,7 @@ def test_a_video_that_is_only_observed_is_not_called_repaired(world, order, monk
     monkeypatch.setattr(world.dagster, "report", lambda _: False)
     [result] = world.repair().values()
     assert result == RepairResult(
-        False, "a newer order of its partition is under way: audit again when it ended"
+        False, "a newer order of its partition is under way: audit again when it has ended"
     )
 
 

@@ -69,7 +69,7 @@ def test_a_reference_that_is_another_file_declines_it(ledger, final):
     """The video that was accepted was made with the file before."""
     changed = replace(final, order=replace(final.order, reference_facts=facts("a dog")))
     assert declined_finals(ledger, "spots", [changed]) == {
-        "cat.final": "a reference of its draft cat is another file now than the accepted video was made with"
+        "cat.final": "a reference of its draft cat is no longer the file of the accepted video"
     }
 
 

@@ -40,7 +40,7 @@ def test_a_host_that_is_fast_enough_is_waited_for(arrivals):
 )
 def test_a_host_that_drips_is_given_up(arrivals):
     """A fast beginning does not excuse a later window (x11)."""
-    with pytest.raises(SlowHostError, match=r"kB a second; waited for are at least 1 "):
+    with pytest.raises(SlowHostError, match=r"kB a second; the least accepted is 1 "):
         watched(*arrivals)
     watched(*arrivals, floor=0.0)
 

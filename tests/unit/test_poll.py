@@ -125,7 +125,10 @@ async def test_a_failed_task_ends_or_is_tried_again(world, ledger, submitted, cl
 @pytest.mark.parametrize(
     ("task", "words"),
     [
-        ({"status": TaskStatus.UNKNOWN, "raw_status": "finalizing"}, "its status is 'finalizing', a word"),
+        (
+            {"status": TaskStatus.UNKNOWN, "raw_status": "finalizing"},
+            "its status is 'finalizing', an unknown word",
+        ),
         ({"status": TaskStatus.COMPLETED, "output": "cover_url"}, "its output has cover_url"),
     ],
 )

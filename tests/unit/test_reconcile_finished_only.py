@@ -55,7 +55,7 @@ def test_the_reason_says_how_long_such_tasks_took_and_until_when_it_is_waited(st
     look_twice(engine, clock)
     [doubt] = engine.doubts()
     assert doubt.startswith(
-        "the history never listed an unfinished task, so its own may be running; nothing more"
+        "the history never listed an unfinished task, so the order's own may be running; nothing more"
     )
     assert doubt.endswith(
         "a seedance-2-fast task may take 18 h 3 min (the longest on this account took 9 h 2 min)"
@@ -87,7 +87,7 @@ def test_a_first_complete_history_is_shown_as_such(known, clock):
     engine.reconcile()
     [doubt] = engine.doubts()
     assert doubt.startswith("the history of 2026-04-06 ")
-    assert "is complete and has no task of its own; it is requeued if one of after " in doubt
+    assert "is complete and has no task of the order; it is requeued if a scan after " in doubt
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_history_that_ignores_the_page_proves_nothing(known, clock, monkeypatc
 
     monkeypatch.setattr(SeedanceClient, "history", first_page)
     engine.reconcile_twice()
-    assert engine.doubts() == ["page 2 of the history repeats what stood on earlier ones"]
+    assert engine.doubts() == ["page 2 of the history repeats rows of earlier pages"]
 
 
 @pytest.mark.parametrize("extra", [-1, 1])

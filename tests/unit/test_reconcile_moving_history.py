@@ -71,7 +71,7 @@ async def test_a_task_that_is_not_listed_again_is_a_doubt():
 
     history = MovingHistory(150, happens=forget)
     rows, doubt = await read_rows(history, BEGIN, BEGIN + DAY)
-    assert doubt == "the history does not list again 1 task that it listed"
+    assert doubt == "the history no longer lists 1 task that it listed before"
     assert len(rows) >= 150
 
 

@@ -268,7 +268,7 @@ def test_an_unknown_word_is_said_once_and_waited_for(quick, clock):
     for _ in range(3):
         clock.forward(minutes=3)
         quick.poll()
-        assert "'finalizing', a word that is not known" in quick.read(order)[0].error_message
+        assert "'finalizing', an unknown word" in quick.read(order)[0].error_message
     finalizing = [event for event in quick.events if "finalizing" in str(getattr(event, "reason", ""))]
     assert len(finalizing) == 1
     clock.forward(minutes=3)

@@ -20,7 +20,7 @@ class BudgetCheck:
         new: How many orders would be made.
         points: Their estimates together, in points.
         reserved: What they would reserve together, in points.
-        usages: The budgets as they are used without them.
+        usages: The budgets as they are used without these orders.
         run_limit: The run's own limit, in points; None for no limit.
         affordable: How many of the new orders, from the first on, fit into all budgets and the run's limit.
     """
@@ -34,7 +34,7 @@ class BudgetCheck:
 
     @property
     def fits(self) -> bool:
-        """Return True when all new orders fit."""
+        """True when all new orders fit."""
         return self.affordable == self.new
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ def budgets_for(services: Services, prompt_set: str, own: Mapping[str, int]) -> 
     """Return every limit that orders of a set must fit into.
 
     Args:
-        services: The engine's surroundings, with the limits for all sets.
+        services: Their policy has the limits for all sets.
         prompt_set: The set's name.
         own: The set's own limits, points by window (`PromptSet.budgets`).
     """
@@ -71,7 +71,7 @@ def own_budgets(prompt_set: str, own: Mapping[str, int]) -> list[Budget]:
 def budget_check(
     services: Services, quotes: Sequence[Quote], budgets: Sequence[Budget], *, run_limit: int | None = None
 ) -> BudgetCheck:
-    """Check quotes against budgets, and a run's own limit in points, as they are now; raise `LedgerError`."""
+    """Check quotes against budgets as they are now, and a run's own limit in points; raise `LedgerError`."""
     new = [quote.estimate for quote in quotes if quote.is_new]
     reservations = [estimate.reserved_points for estimate in new]
     usages = tuple(services.ledger.budgets.usage(budgets))

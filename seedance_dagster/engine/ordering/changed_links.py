@@ -1,4 +1,4 @@
-"""Links of prompts that have a video: whether the files behind them are still the ones it was made from."""
+"""The check of links whose prompts have a video: the files behind them may have changed since."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from seedance_dagster.prompts.files import FileReference
 def look_again(services: Services, quotes: Sequence[Quote], *, limits: ProbeLimits = DEFAULT_LIMITS) -> bool:
     """Probe the links of stored videos whose files are known; return True when a file was read again.
 
-    Quotes are outdated then: another content is another request. A link that is dead by now says nothing.
+    The quotes are outdated then: other content makes another request. A link that is dead by now counts as
+    unchanged.
 
     Raises:
         OrderingError: The ledger cannot be read or written.

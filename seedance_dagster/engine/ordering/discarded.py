@@ -13,15 +13,13 @@ from seedance_dagster.ledger.verdict import Verdict
 def with_discarded(
     services: Services, request: OrderRequest, prompt_set: str, keys: Collection[str], *, max_attempts: int
 ) -> tuple[OrderRequest, list[str]]:
-    """Return a request that generates discarded videos again, and the partitions that had enough attempts.
+    """Return a request that generates discarded videos again, and the partitions that have no attempts left.
 
-    Only what was discarded when the request was made is generated again, so a retry asks for the same.
+    Only videos discarded before the request was made are generated again, so a retry asks for the same ones.
 
     Args:
-        services: The engine's surroundings.
-        request: Who requests.
-        prompt_set: The set.
-        keys: The partitions that are asked for.
+        prompt_set: The set's name.
+        keys: The requested partitions.
         max_attempts: The most attempts at one prompt or take, failed ones included.
 
     Raises:
@@ -29,15 +27,20 @@ def with_discarded(
     """
     ledger, wanted = services.ledger, set(keys)
     discarded = {
-        given.order_id: key
-        for key, given in ledger.verdicts.current(prompt_set).items()
+        review.order_id: key
+        for key, review in ledger.verdicts.current(prompt_set).items()
         if key in wanted
-        and given.verdict is Verdict.DISCARDED
-        and (request.created_at is None or given.given_at <= request.created_at)
+        and review.verdict is Verdict.DISCARDED
+        and (request.created_at is None or review.given_at <= request.created_at)
     }
     orders = ledger.queries.get_many(discarded)
     again = [order for order in orders if order.attempt < max_attempts]
     # A video without a watermark is made again from the start.
-    ids = {each for order in again for each in (order.order_id, order.source_order_id) if each is not None}
+    ids = {
+        order_id
+        for order in again
+        for order_id in (order.order_id, order.source_order_id)
+        if order_id is not None
+    }
     enough = [discarded[order.order_id] for order in orders if order.attempt >= max_attempts]
     return replace(request, discarded=frozenset(ids)), sorted(enough)

@@ -1,4 +1,4 @@
-"""Orders that exist for what partitions ask for, where nothing is to be ordered."""
+"""Existing orders that answer partitions, where nothing may be ordered."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from seedance_dagster.ledger.orders import OrderRequest, Outcome
 def existing_answers(
     services: Services, prompt_set: str, wanted: Mapping[str, Wanted], *, run_id: str
 ) -> list[Placed]:
-    """Return the orders that answer some partitions of a set, and give them to the partitions.
+    """Return the orders that answer some partitions of a set, and link the partitions to them.
 
     A partition whose request ended without a video is skipped; one that was never ordered has no answer.
 
     Args:
-        services: The engine's surroundings.
         prompt_set: The set's name.
-        wanted: What is asked for, by partition key.
+        wanted: The requests, by partition key.
         run_id: The run that asks.
 
     Raises:

@@ -22,15 +22,15 @@ def with_accepted_finals(ledger: Ledger, prompt_set: PromptSet) -> PromptSet:
 
 
 def declined_finals(ledger: Ledger, prompt_set: str, quotes: Iterable[Quote]) -> dict[str, str]:
-    """Return why finals that would be ordered may not be, by partition key.
+    """Return the reasons why new finals may not be ordered, by partition key.
 
-    Asked right before orders are placed: a verdict may be taken back, or a reference replaced, after the set
+    Called right before orders are placed: a verdict may be taken back, or a reference replaced, after the set
     was read.
 
     Args:
-        ledger: Knows the verdicts.
-        prompt_set: The set.
-        quotes: With what is known of the references now.
+        ledger: It knows the verdicts.
+        prompt_set: The set's name.
+        quotes: Quotes by the present contents of the references.
 
     Raises:
         LedgerError: The ledger cannot be read.
@@ -48,13 +48,13 @@ def declined_finals(ledger: Ledger, prompt_set: str, quotes: Iterable[Quote]) ->
             declined[priced.partition.key] = _why_declined(key)
         elif was_changed(accepted[key], content_hashes(priced.order)):
             declined[priced.partition.key] = (
-                f"a reference of its draft {key} is another file now than the accepted video was made with"
+                f"a reference of its draft {key} is no longer the file of the accepted video"
             )
     return declined
 
 
 def unasked_finals(prompt_set: PromptSet, keys: Iterable[str]) -> dict[str, str]:
-    """Return why those of some partitions that are finals are not asked for, by key."""
+    """Return the reasons why the finals among some partitions are not asked for, by key."""
     finals = filter(None, map(prompt_set.all_partitions.get, keys))
     return {final.key: _why_declined(final.draft.key) for final in finals if final.draft is not None}
 
@@ -64,7 +64,7 @@ def _why_declined(draft: str) -> str:
 
 
 def _accepted(ledger: Ledger, prompt_set: str, drafts: Mapping[str, PromptPartition]) -> dict[str, Order]:
-    """Return the accepted videos of drafts, by key: those that they show, and that are what they ask for."""
+    """Return the accepted videos of drafts, by key: current ones that still match what the draft asks for."""
     candidates = ledger.verdicts.ever_accepted(prompt_set) & drafts.keys() if drafts else set[str]()
     return {
         video.partition: video.order
@@ -73,6 +73,6 @@ def _accepted(ledger: Ledger, prompt_set: str, drafts: Mapping[str, PromptPartit
     }
 
 
-def _is_video_of(order: Order, asked: PromptPartition) -> bool:
-    same = (order.fingerprint, order.take) == (asked.fingerprint, asked.take)
-    return same and answers(asked.scope, order.scope)
+def _is_video_of(order: Order, draft: PromptPartition) -> bool:
+    same = (order.fingerprint, order.take) == (draft.fingerprint, draft.take)
+    return same and answers(draft.scope, order.scope)

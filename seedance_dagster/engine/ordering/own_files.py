@@ -1,6 +1,6 @@
-"""Preflight of the team's own files: examined as files at links are, copied beside the videos, and uploaded.
+"""Preflight of the team's own files: examined like files at links, copied beside the videos, and uploaded.
 
-The copy is what is sent, so a file that is edited, moved or deleted after its order changes nothing of it.
+The copy is what is sent, so editing, moving or deleting a file after it was ordered changes nothing.
 """
 
 from __future__ import annotations
@@ -34,12 +34,11 @@ _CHANGED = "was changed just now: launch the run again"
 def examine(
     services: Services, files: Mapping[str, Path | None], cached: KnownFiles
 ) -> dict[str, CachedProbe | str]:
-    """Return the facts about each file, or why it cannot be used; what can be used is copied.
+    """Return the facts about each file, or the reason why it cannot be used; copy the files that can.
 
     Args:
-        services: The engine's surroundings.
         files: The folder that paths start from, by reference.
-        cached: What is known already, by content.
+        cached: Known facts, by content.
 
     Raises:
         OrderingError: The store or the ledger's prefix in it cannot be used.
@@ -53,18 +52,18 @@ def examine(
     except StoreError as error:
         raise OrderingError(f"nothing was ordered: {error}") from None
 
-    def one(url: str) -> CachedProbe | str:
+    def examine_file(url: str) -> CachedProbe | str:
         try:
             return _examine(services, url, files[url], cached.probes.get(url_hash(url)))
         except (UnreadableError, StoreError, MediaError) as error:
             return str(error)
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        return dict(zip(files, threads.map(one, files), strict=True))
+        return dict(zip(files, threads.map(examine_file, files), strict=True))
 
 
 def upload(services: Services, urls: Collection[str]) -> dict[str, str]:
-    """Upload files that are not at the vendor's file service yet; return why one is refused, by reference.
+    """Upload files that are not at the vendor's file service yet; return the refusals, by reference.
 
     Other trouble is left to the worker that sends the order, which tries again.
 
@@ -84,7 +83,7 @@ async def _upload(services: Services, urls: Collection[str]) -> dict[str, str]:
     refused: dict[str, str] = {}
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(url: str, links: FileLinks) -> None:
+    async def upload_file(url: str, links: FileLinks) -> None:
         file = FileReference.parse(url)
         assert file is not None
         async with slots:
@@ -99,7 +98,7 @@ async def _upload(services: Services, urls: Collection[str]) -> dict[str, str]:
 
     async with services.open_client() as client:
         links = FileLinks(services, client)
-        results = await asyncio.gather(*(one(url, links) for url in urls), return_exceptions=True)
+        results = await asyncio.gather(*(upload_file(url, links) for url in urls), return_exceptions=True)
     for error in filter(None, results):
         raise error
     return refused
@@ -119,7 +118,7 @@ def _examine(services: Services, url: str, folder: Path | None, known: CachedPro
 def _content(services: Services, file: FileReference, folder: Path | None) -> bytes:
     if not file.in_s3:
         return read_file(folder, file, max_bytes=services.limits.max_upload_bytes)
-    found = object_of(services, file)
-    if found is None or hashlib.sha256(found.content).hexdigest() != file.sha256:
+    stored = object_of(services, file)
+    if stored is None or hashlib.sha256(stored.content).hexdigest() != file.sha256:
         raise StoreError(_CHANGED)
-    return found.content
+    return stored.content

@@ -43,7 +43,7 @@ class Pending:
 
     @property
     def points(self) -> int:
-        """Return what the affordable ones would reserve together, in points."""
+        """The points that the affordable quotes would reserve together."""
         return sum(quote.estimate.reserved_points for quote in self.affordable)
 
 
@@ -51,8 +51,6 @@ def read_pending(services: Services, prompt_set: PromptSet, request: OrderReques
     """Return the prompts of a set that have neither a video nor an open order, and those that are affordable.
 
     Args:
-        services: The engine's surroundings.
-        prompt_set: The set.
         request: Its `max_points` limits what is affordable, whatever the budgets would allow.
 
     Raises:
@@ -66,20 +64,18 @@ def read_pending(services: Services, prompt_set: PromptSet, request: OrderReques
 def valid_pending(
     services: Services, prompt_set: PromptSet, request: OrderRequest, *, only: Collection[str] | None = None
 ) -> Pending:
-    """Do as `read_pending`, and leave out prompts whose references cannot be sent.
+    """Return the same as `read_pending`, without prompts whose references cannot be sent.
 
-    What is invalid, or turns out to be cheaper, makes room for what comes after it.
+    A prompt that is invalid, or turns out to be cheaper, makes room for the prompts after it.
 
     Args:
-        services: The engine's surroundings.
-        prompt_set: The set.
         request: As for `read_pending`.
         only: Keys of the partitions to look at; by default all.
 
     Raises:
         OrderingError: A price is unknown, or the ledger cannot be read or written.
     """
-    wanted = [each for key, each in prompt_set.partitions.items() if only is None or key in only]
+    wanted = [partition for key, partition in prompt_set.partitions.items() if only is None or key in only]
     every = quote(services, wanted, request, prompt_set=prompt_set.name)
     quotes, postponed = _ready(services, every)
     checked: set[str] = set()
@@ -105,10 +101,10 @@ def _answered(quotes: Iterable[Quote]) -> dict[str, int]:
 
 
 def _ready(services: Services, quotes: Iterable[Quote]) -> tuple[dict[str, Quote], dict[str, str]]:
-    """Return the quotes of what may be ordered now, and why others have to wait, by partition key.
+    """Return the quotes that may be ordered now, and the reasons why others must wait, by partition key.
 
-    What the vendor refused as invalid comes last, after a wait that doubles each time: it would use up the
-    limit every day, and nothing behind it would ever be ordered.
+    Prompts that the vendor refused as invalid come last, after a wait that doubles each time. Otherwise they
+    would use up the limit every day, and no prompt behind them would ever be ordered.
     """
     new = [priced for priced in quotes if priced.is_new]
     refusals = services.ledger.orders.refusals([priced.order for priced in new])

@@ -23,8 +23,7 @@ def place_orders(
     """Queue an order for every quoted partition that no earlier order answers.
 
     Args:
-        services: The engine's surroundings.
-        quotes: The quotes that this request got.
+        quotes: The quotes for this request.
         request: Who requests, and on what terms.
         budgets: Limits that the new orders must fit into (`budget_check.budgets_for`).
 
@@ -59,7 +58,7 @@ def place_orders(
 
 
 def _check_ready(services: Services) -> None:
-    """Fail where a video could not be stored or signed, or the key is refused: no order may cost that."""
+    """Raise `OrderingError` where a video could not be stored or signed, or the key is refused."""
     try:
         if services.signer is not None:
             services.signer.check(services.clock())

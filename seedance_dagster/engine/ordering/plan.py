@@ -22,7 +22,7 @@ OUTCOMES = {
     Outcome.REUSED: "reused",
     Outcome.SKIPPED: "skipped",
 }
-"""The words for what a run would do with a prompt."""
+"""The word for each outcome of a run for a prompt."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class VariantCost:
     """The videos of one value of a set's matrix, and the cost of those that would be ordered.
 
     Attributes:
-        axis: The name of what varies.
+        axis: The axis of the matrix.
         value: The value.
-        videos: All videos, whatever exists already.
-        points: The cost of the new orders by the prices of now, in points.
+        videos: All videos, existing ones included.
+        points: The cost of the new orders at current prices, in points.
     """
 
     axis: str
@@ -57,7 +57,7 @@ class Plan:
 
     @property
     def new_usd(self) -> Decimal:
-        """The cost of the new orders by the prices of now; the rest is free."""
+        """The cost of the new orders at current prices; the rest is free."""
         return points_to_usd(self.budgets.points)
 
     @property
@@ -107,7 +107,6 @@ def plan_set(
     """Plan a prompt set.
 
     Args:
-        services: The engine's surroundings.
         prompt_set: The set as it is now.
         request: The options of the run.
         only: The partitions to plan; None for all.
@@ -116,7 +115,7 @@ def plan_set(
         OrderingError: A price is unknown or the ledger cannot be read.
     """
     prompt_set = known_set(services.ledger, prompt_set)
-    wanted = [each for key, each in prompt_set.partitions.items() if only is None or key in only]
+    wanted = [partition for key, partition in prompt_set.partitions.items() if only is None or key in only]
     quotes = quote(services, wanted, request, prompt_set=prompt_set.name)
     budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
     check = budget_check(services, quotes, budgets)

@@ -1,7 +1,7 @@
 """Preflight: reference files are probed before anything is ordered.
 
-What the vendor would drop silently, or bill in full, is found before money moves, and the length of input
-videos, which is billed, becomes known.
+Files that the vendor would drop silently, or bill in full, are found before money moves, and the length of
+input videos, which is billed, becomes known.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Preflight:
 
     @property
     def valid(self) -> list[Quote]:
-        """Return the quotes that may be ordered."""
+        """The quotes that may be ordered."""
         return [quote for quote in self.quotes if quote.partition.key not in self.invalid]
 
 
@@ -56,9 +56,9 @@ def preflight(
     """Probe the references of every quote that no earlier order answers.
 
     Args:
-        services: The engine's surroundings; with `policy.preflight` off no link is probed.
+        services: With `policy.preflight` off no link is probed.
         quotes: Quotes of one prompt set.
-        limits: Bounds of probing one reference.
+        limits: Bounds for probing one reference.
 
     Raises:
         OrderingError: A price is unknown or the ledger cannot be read or written.
@@ -123,7 +123,7 @@ def _refers_to(quote: Quote, probes: Collection[str]) -> bool:
 async def probe_links(
     services: Services, urls: Collection[str], cached: KnownFiles, limits: ProbeLimits
 ) -> dict[str, CachedProbe | str]:
-    """Return a probe of each URL, or why it cannot be used."""
+    """Return a probe of each URL, or the reason why it cannot be used."""
     allow_private = services.policy.allow_private_hosts
     timeout = aiohttp.ClientTimeout(total=None, connect=limits.idle_s, sock_read=limits.idle_s)
     results: dict[str, CachedProbe | str] = {}

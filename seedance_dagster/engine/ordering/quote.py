@@ -51,11 +51,12 @@ class Quote:
     """The price of one partition, and the outcome of placing its order.
 
     Attributes:
-        estimate: The cost of what would be ordered; where that is nothing, what it would cost alone.
+        estimate: The cost of the order that would be placed; if none would be, the cost of ordering it alone.
         existing: The earlier order that answers it; None where a new one would be made.
         repeats: The partition before it that asks for the same, and whose new order it joins.
-        source: The earlier order whose video the new one would take the watermark off.
-        only_removal: What it takes the watermark off is ordered already, or for a partition before it.
+        source: The earlier order from whose video the new one would remove the watermark.
+        only_removal: True where the price is that of removing the watermark alone: the video is ordered
+            already, or for a partition before it.
     """
 
     partition: PromptPartition
@@ -69,7 +70,7 @@ class Quote:
 
     @property
     def is_new(self) -> bool:
-        """Return True where placing makes a new order."""
+        """True where placing makes a new order."""
         return self.outcome is Outcome.ORDERED
 
 
@@ -118,8 +119,8 @@ def _existing_sources(
     """Return the earlier orders that render the videos whose watermark is to be removed."""
     sources = [order.source for order in orders if isinstance(order, NewRemoval)]
     existing = services.ledger.orders.existing_orders(sources, request) if sources else []
-    found = zip(sources, existing, strict=True)
-    return {_identity(source): answer for source, answer in found if answer is not None}
+    pairs = zip(sources, existing, strict=True)
+    return {_identity(source): answer for source, answer in pairs if answer is not None}
 
 
 def _identity(order: NewOrder) -> _Identity:
@@ -127,7 +128,7 @@ def _identity(order: NewOrder) -> _Identity:
 
 
 def requote(services: Services, old: Quote, known: KnownFiles) -> Quote:
-    """Price a partition again, by what is known of its reference files now; raise `OrderingError`."""
+    """Price a partition again, now that more is known of its reference files; raise `OrderingError`."""
     [cost] = _costs(services, [old.partition], known)
     order = _new_order(services, old.partition, cost, old.order.prompt_set, known)
     return replace(old, estimate=cost.to_order(only_removal=old.only_removal), order=order)
@@ -162,7 +163,7 @@ def _measured(
             file, key = FileReference.parse(url), url_hash(url)
             if file is None or file.in_s3 or key in known.probes or key in measured:
                 continue
-            with contextlib.suppress(UnreadableError, MediaError):  # the preflight says so
+            with contextlib.suppress(UnreadableError, MediaError):  # the preflight reports it
                 content = read_file(partition.folder, file, max_bytes=services.limits.max_upload_bytes)
                 measured[key] = CachedProbe(asdict(facts_of(content)), None, services.clock())
     return measured
@@ -212,7 +213,7 @@ def _new_order(
             tags=dict(partition.tags),
             retries=services.policy.attempts - 1,
             reference_facts=known.reference_facts(request),
-            rights={name: dict(each) for name, each in partition.rights.items()} or None,
+            rights={name: dict(details) for name, details in partition.rights.items()} or None,
         )
 
     request = partition.request

@@ -1,4 +1,4 @@
-"""The saving by drafts: what drafts and accepted finals cost, and what everything in final would."""
+"""The saving from drafts: the cost of drafts and accepted finals, against that of finals alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seedance_dagster.prompts.slugs import final_key
 
 @dataclass(frozen=True, kw_only=True)
 class Saving:
-    """The cost of the drafts of a set and of their finals by the prices of now, whatever was ordered before.
+    """The cost of a set's drafts and of their finals at current prices, whatever was ordered before.
 
     Attributes:
         drafts: The number of drafts.
@@ -34,7 +34,7 @@ class Saving:
 
     @property
     def points(self) -> int:
-        """The saving, in points; below zero where drafts and finals cost more than everything in final."""
+        """The saving, in points; negative where drafts and finals cost more than finals alone."""
         return self.all_final_points - self.draft_points - self.final_points
 
 
@@ -42,7 +42,6 @@ def saving_of(services: Services, prompt_set: PromptSet, wanted: Iterable[Prompt
     """Return what drafts save among some partitions of a set; None where none of them is a draft.
 
     Args:
-        services: The engine's surroundings.
         prompt_set: The set as it is now.
         wanted: The partitions.
 

@@ -1,4 +1,4 @@
-"""The check of the store before anything is ordered: once a day it is tried in every way it will be used."""
+"""The check of the store before anything is ordered: once a day, everything that storing a video needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOK_S = 0.2
 
 
 def check_storage(services: Services) -> None:
-    """Check that finished videos can be stored; at least that something can be written now.
+    """Check that finished videos can be stored: in full once a day, otherwise only that writing works.
 
     Raises:
         StoreError: They cannot; the message says why.

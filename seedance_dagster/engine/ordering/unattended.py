@@ -1,4 +1,4 @@
-"""Limits of what is ordered while nobody looks: by an automation condition or on a schedule."""
+"""Limits on orders that nobody watches: those of an automation condition or a schedule."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Affordable:
 
 
 def no_limit_reason(services: Services, sets: Sequence[PromptSet], max_points: int | None) -> str | None:
-    """Return why some sets may not be ordered for lack of any limit; None when each has one."""
+    """Return the reason why sets without any limit may not be ordered; None when each has one."""
     if max_points is not None:
         return None
     names = [
@@ -50,13 +50,13 @@ def within_limits(
 ) -> Affordable:
     """Return the quotes that fit, the first ones first, and postpone those that a budget has no room for.
 
-    What is postponed stays so until an order stands for it, also where this process dies before it places
-    what fits. What only the run's own limit leaves out is not postponed: nobody wished to spend that daily.
+    A postponed partition stays so until an order answers it, even if this process dies before it places the
+    quotes that fit. Partitions that only the run's own limit leaves out are not postponed: nobody asked to
+    spend that much every day.
 
     Args:
-        services: The engine's surroundings.
         quotes: The quotes of one prompt set.
-        request: Who requests; its `max_points` counts as well.
+        request: Its `max_points` counts as well.
         budgets: The budgets that orders of the set count in.
 
     Raises:
@@ -79,7 +79,7 @@ def within_limits(
 
 
 def has_room(services: Services, prompt_set: PromptSet, max_points: int | None) -> bool:
-    """Return True where something limits what is ordered for a set, and every budget has money left.
+    """Return True where a limit applies to a set's orders, and every budget has money left.
 
     Raises:
         LedgerError: The ledger cannot be read.
@@ -100,6 +100,6 @@ def _by_run(run_limit: int) -> str:
 def _by_budget(check: BudgetCheck, services: Services) -> str:
     tomorrow = services.clock() + timedelta(days=1)
     return (
-        f"postponed: {'; '.join(map(str, check.usages))}. seedance_sensor has it ordered from "
+        f"postponed: {'; '.join(map(str, check.usages))}. seedance_sensor orders it after "
         f"{tomorrow:%Y-%m-%d} 00:00 UTC, as soon as a budget has room"
     )

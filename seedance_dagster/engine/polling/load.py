@@ -28,7 +28,7 @@ class Load:
 
     @property
     def round_s(self) -> float:
-        """The seconds in which GETs alone look at each task once."""
+        """The seconds that GETs alone need to look at each task once."""
         return self.in_flight / self.per_second
 
     def is_heavy(self, pacing: Pacing) -> bool:
@@ -36,13 +36,13 @@ class Load:
         return self.round_s > pacing.heavy_round_s
 
     def spread(self, pacing: Pacing) -> Pacing:
-        """Return the waits with polls of young tasks as far apart as the rate can serve them."""
+        """Return the waits, with polls of young tasks as far apart as the rate requires."""
         longest_s = min(self.round_s, LONGEST_DELAY.total_seconds() / _MOST_JITTER)
         return replace(pacing, max_poll_s=longest_s) if longest_s > pacing.max_poll_s else pacing
 
     @property
     def turn_s(self) -> float:
-        """The seconds from one poll of a task to the next, whatever the history shows of it."""
+        """The length of a task's turn, in seconds: each turn has a poll, whatever the history shows."""
         return max(_LEAST_TURN_S, self.round_s / _TURN_SHARE)
 
     def may_wait(self, task: FollowedTask, *, until: datetime, now: datetime) -> bool:

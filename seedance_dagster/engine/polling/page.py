@@ -29,8 +29,8 @@ class Suggestion:
     Attributes:
         first: Tasks that it shows as ended: to be polled before others.
         later: Tasks that it shows as running, and whose poll may wait.
-        until: To when.
-        checked: What it says of tasks whose end is known.
+        until: The time until which they may wait.
+        checked: What it showed of tasks whose end is known.
     """
 
     first: tuple[str, ...]
@@ -48,15 +48,15 @@ def read_page(
     pacing: Pacing,
     record: Reliability,
 ) -> Suggestion:
-    """Return what a page suggests, as far as the history is to be believed.
+    """Return the suggestions of a page, as far as the history can be trusted.
 
     Args:
         rows: Its rows.
-        known: What the ledger knows of those that are ours, by task id.
+        known: Our tasks among them, as the ledger knows them, by task id.
         now: UTC.
-        load: The load at the moment.
+        load: The current load.
         pacing: The engine's waits.
-        record: What the history was worth so far.
+        record: The history's reliability so far.
     """
     first, later, in_time, late = [], [], 0, 0
     until = now + timedelta(seconds=pacing.shown_running_s)

@@ -59,7 +59,7 @@ class PollPlan:
         return self.times.expected(Kind.of(order))
 
     def hint(self, order_ids: Iterable[int]) -> None:
-        """Note orders whose tasks the history shows as ended, and that are polled first."""
+        """Note orders whose tasks the history shows as ended: they are polled first."""
         self._hinted.update(order_ids)
 
     def check(self, order: Order, *, ended: bool) -> None:
@@ -69,6 +69,6 @@ class PollPlan:
             self._checked += Reliability(confirmed=ended, refuted=not ended)
 
     def take_checked(self) -> Reliability:
-        """Return what was checked since the last call."""
+        """Return the hints that were checked since the last call."""
         checked, self._checked = self._checked, Reliability()
         return checked

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 _ENOUGH = 20  # statements that were checked, before anything follows from them
-_MEMORY = 200  # older ones count half each time that so many were checked
+_MEMORY = 200  # statements after which the counts are halved, so that old ones fade
 _MOST_WRONG = 0.1
 
 

@@ -30,9 +30,12 @@ class Span:
     running: int
 
     def pages(self, made: int) -> int:
-        """Return how many pages to read of it, where so many tasks of ours were made in it.
+        """Return how many of its pages to read.
 
-        Most of them may have ended; a page that shows few running tasks is not worth its request.
+        Most of its tasks may have ended; a page that shows few running tasks is not worth its request.
+
+        Args:
+            made: The number of our tasks that were made in it.
         """
         pages = -(-max(made, self.running) // PAGE_SIZE)
         return pages if self.running >= _LEAST_RUNNING * pages else 0
@@ -50,9 +53,9 @@ def spans(created: Sequence[datetime], *, before: datetime | None) -> list[Span]
         created: When each running task was made.
         before: The start of the span that was read last; None for the newest task.
     """
-    found = list(_cut(sorted(created, reverse=True)))
-    done = 0 if before is None else sum(span.end >= before for span in found)
-    return found[done:] + found[:done]
+    running_spans = list(_cut(sorted(created, reverse=True)))
+    done = 0 if before is None else sum(span.end >= before for span in running_spans)
+    return running_spans[done:] + running_spans[:done]
 
 
 def _cut(newest_first: Sequence[datetime]) -> Iterator[Span]:

@@ -1,7 +1,7 @@
 """The vendor's clock against ours, and the time in which an order's POST was under way.
 
-Every task of ours whose reply arrived gives an interval: it was made between our POST and its reply. Where
-the intervals of several tasks overlap lies the difference of the two clocks.
+Every task of ours whose reply arrived gives an interval: it was made between our POST and its reply. The
+difference of the two clocks lies where the intervals of several tasks overlap.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.reconciliation import AnsweredTask
 
 UNKNOWN = timedelta(hours=1)
-"""The largest difference of the clocks that is thought possible without a known task."""
+"""The largest difference of the clocks that is considered possible while no task is known."""
 
 _USUAL = timedelta(minutes=2)
 _SERVERS_APART = timedelta(seconds=2)  # the vendor's machines have clocks of their own
@@ -26,7 +26,7 @@ _SAME_CLOCK = timedelta(days=1)  # a task from longer before or after says nothi
 
 @dataclass(frozen=True)
 class Offset:
-    """The time that the vendor's clock is ahead of ours: at least and at most.
+    """The time by which the vendor's clock is ahead of ours: at least and at most.
 
     Attributes:
         known: True when it was learned from tasks of ours.
@@ -65,8 +65,8 @@ def clock_offset(answered: Sequence[AnsweredTask], at: datetime) -> Offset:
     The tasks nearest in time count first. One that contradicts them ends the search: a clock was set.
 
     Args:
-        answered: Tasks of ours whose reply arrived, sorted by when they were sent.
-        at: The time.
+        answered: Tasks of ours whose reply arrived, sorted by the time of their POST.
+        at: The time, by our clock.
     """
     middle = bisect_left(answered, at, key=lambda task: task.sent_at)
     near = sorted(

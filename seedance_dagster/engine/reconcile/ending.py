@@ -16,14 +16,14 @@ _ENDED_BY_HAND = "ended_by_hand"
 
 
 def may_be_ended(order: Order) -> bool:
-    """Return True for an order that a person may end, or whose charge only a person can tell."""
+    """Return True for an order that a person may end, or whose charge only a person can supply."""
     return order.state in ENDABLE or order.charge_unknown
 
 
 async def end_by_hand(worker: Worker, order: Order, *, charged_points: int | None) -> Order:
     """End an order without a video, or book the charge of one that has ended.
 
-    It is not sent, polled or fetched any more, and its slot is free. A video of its task is not looked for.
+    It is not sent, polled or fetched any more, and its slot is free. Nothing looks for a video of its task.
 
     Args:
         worker: Its name goes into the journal.
@@ -54,5 +54,5 @@ async def end_by_hand(worker: Worker, order: Order, *, charged_points: int | Non
             task={"points_charged": points},
         )
     except StaleOrderError as error:
-        raise ManualResolutionError(f"{error}: look again and repeat it") from None
+        raise ManualResolutionError(f"{error}: look at the order again, then repeat the command") from None
     return ended

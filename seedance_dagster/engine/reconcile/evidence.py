@@ -30,12 +30,12 @@ class OrdersMovedError(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """The times that the vendor may take for a task of one type.
+    """The time that the vendor may take for a task of one type.
 
     Attributes:
         task_type: The type.
-        grace: Between two scans that prove an absence.
-        seed: The time that a task may take of which nothing is known: queues last for all the peak hours.
+        grace: The time between two scans that prove an absence.
+        seed: The time allowed while no task of the type has ended: a queue may last for all the peak hours.
         longest: The longest time that a task of the type took on the account; None when none has ended yet.
     """
 
@@ -71,7 +71,7 @@ def format_span(length: timedelta) -> str:
 
 
 async def read_patience(worker: Worker, task_types: Iterable[str]) -> dict[str, Patience]:
-    """Return how long the vendor may take by task type, from what it took on the account so far."""
+    """Return how long the vendor may take, by task type, from the times it has taken on the account."""
     policy = worker.services.policy
     grace, seed = timedelta(seconds=policy.grace_s), timedelta(seconds=policy.stale_after_s)
     ledger = worker.services.ledger
@@ -80,7 +80,7 @@ async def read_patience(worker: Worker, task_types: Iterable[str]) -> dict[str, 
 
 
 def unproved(scan: HistoryScan, window: Window, now: datetime, patience: Patience) -> str | None:
-    """Return why a scan does not prove that nothing was made in a window; None when it does.
+    """Return the reason why a scan does not prove that nothing was made in a window; None when it does.
 
     Args:
         scan: The scan.
@@ -92,7 +92,7 @@ def unproved(scan: HistoryScan, window: Window, now: datetime, patience: Patienc
         return scan.doubt
     if scan.unlisted is not None:
         return f"the history does not list task {scan.unlisted}, which exists"
-    # Two scans a grace period apart must reach so far: a history that forgets by age then held the window.
+    # Two scans a grace period apart must reach this far: then a history that forgets by age held the window.
     if scan.first is None or scan.first > window.start + patience.grace:
         return f"the history lists no task from before {window.start:%Y-%m-%d %H:%M:%S} UTC"
     over_at = window.end + patience.over
@@ -101,7 +101,7 @@ def unproved(scan: HistoryScan, window: Window, now: datetime, patience: Patienc
     if scan.last is None or scan.last <= window.end:
         missing = f"the history lists no task from after {window.end:%Y-%m-%d %H:%M:%S} UTC yet"
     elif not scan.lists_unfinished:
-        missing = "the history never listed an unfinished task, so its own may be running"
+        missing = "the history never listed an unfinished task, so the order's own may be running"
     else:
         return None
     return f"{missing}; nothing more is expected after {over_at:%Y-%m-%d %H:%M} UTC, since {patience}"
@@ -120,7 +120,7 @@ class BalanceEvidence:
     moved: bool = False
 
     def against(self, least_points: int) -> str | None:
-        """Return what contradicts the absence of a task that holds at least so many points, if anything."""
+        """Return the contradiction to the absence of a task of at least `least_points`, if there is one."""
         if self.points is not None and self.points >= least_points:
             return f"{usd_text(self.points)} left the account for no task that is known"
         return None
@@ -173,7 +173,7 @@ async def unexplained_points(worker: Worker, unmatched: Sequence[HistoryRow]) ->
 
 
 def least_points(worker: Worker, order: Order) -> int:
-    """Return what a task of the order holds at least, in points: its output alone, far under the known price.
+    """Return the fewest points that a task of the order may hold: for its output, far below the known price.
 
     Never a share of the estimate, which is an upper bound where the length of input videos is not known.
     """

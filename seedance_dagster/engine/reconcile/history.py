@@ -30,9 +30,8 @@ _MAX_PAGES = 10_000  # a million tasks
 _PASSES = 4  # later passes catch up with what moved during the first
 _LONG_BEFORE = timedelta(days=30)
 _MAX_CACHED_TASKS = 5000
-_cached_tasks: dict[
-    tuple[str, str], Task
-] = {}  # a task's request never changes: it is read once in a process
+# A task's request never changes: each process reads it once.
+_cached_tasks: dict[tuple[str, str], Task] = {}
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,10 @@ async def scan_history(
     """Scan the history.
 
     Args:
-        worker: The worker that reads.
-        span: The vendor's time to read.
+        span: The span to read, by the vendor's clock.
         near: The part of it in which a task may be an uncertain order's.
         types: The orders' task types.
-        now: The vendor's time, rather too late than too early.
+        now: The vendor's time; an estimate on the late side.
     """
     services, account = worker.services, worker.client.account_name
     ledger, began_at = services.ledger, services.clock()
@@ -103,7 +101,7 @@ async def scan_history(
         tasks, unread = await _read_tasks(worker, to_read)
         tasks = [_dated(task, rows[task.task_id]) for task in tasks]
         if not times or min(times) > near.start:
-            # A single older task shows that the history reaches back so far.
+            # A single older task shows that the history reaches back that far.
             older = await worker.client.history(
                 start=span.start - _LONG_BEFORE, end=span.start, page=1, page_size=1
             )
@@ -129,11 +127,11 @@ async def scan_history(
 async def read_rows(
     client: SeedanceClient, start: datetime, end: datetime
 ) -> tuple[dict[str, HistoryRow], str | None]:
-    """Return the rows of a span by task id, and why there may be more; raise `SeedanceError`.
+    """Return the rows of a span by task id, and the reason why there may be more; raise `SeedanceError`.
 
-    Each pass reads pages until one is empty. The last pass must list no task twice, as many as the vendor
-    counts, and all that the first one listed. While tasks are made, rows move from page to page, so later
-    passes end with the newest task of the first: what was made since moves nothing there.
+    Each pass reads pages until one is empty. The last pass must list no task twice, as many tasks as the
+    vendor counts, and every task that earlier passes listed. While tasks are made, rows move from page to
+    page, so later passes end with the newest task of the first: tasks made since then move nothing there.
     """
     rows: dict[str, HistoryRow] = {}
     doubt: str | None = None
@@ -149,7 +147,7 @@ async def read_rows(
         elif total is not None and total != len(listed):
             doubt = f"the history counts {counted(total, 'task')} and lists {len(listed)}"
         elif unlisted:
-            doubt = f"the history does not list again {counted(len(unlisted), 'task')} that it listed"
+            doubt = f"the history no longer lists {counted(len(unlisted), 'task')} that it listed before"
         else:
             return rows, None
         end = min([end, *sorted(_times(listed), reverse=True)[:1]])
@@ -159,7 +157,7 @@ async def read_rows(
 async def _read_pass(
     client: SeedanceClient, start: datetime, end: datetime
 ) -> tuple[list[HistoryRow], int | None, str | None]:
-    """Return the rows of all pages in their order, what the vendor counts, and why there may be more."""
+    """Return the rows of all pages in order, the vendor's count, and the reason why there may be more."""
     listed: list[HistoryRow] = []
     seen: set[str] = set()
     total: int | None = None
@@ -170,13 +168,13 @@ async def _read_pass(
             return listed, total, None
         listed += page.rows
         if seen.issuperset(row.task_id for row in page.rows):
-            return listed, total, f"page {number} of the history repeats what stood on earlier ones"
+            return listed, total, f"page {number} of the history repeats rows of earlier pages"
         seen.update(row.task_id for row in page.rows)
     return listed, total, f"the history since {start:%Y-%m-%d %H:%M} UTC has more than {_MAX_PAGES} pages"
 
 
 def _dated(task: Task, row: HistoryRow) -> Task:
-    """Return a task with its time; `meta` may be missing in it, the history has the same time."""
+    """Return a task with the time at which it was made, from its row where its own `meta` is missing."""
     return task if task.created_at else task.model_copy(update={"created_at": row.created_at})
 
 
@@ -199,8 +197,8 @@ def _other_types(
 ) -> frozenset[str]:
     """Return types of the history that certainly are not the orders'.
 
-    The history's names of types count only where rows of our own tasks show what they mean: each order's type
-    and the other one by a row each, and no row of ours under a name that is not its type.
+    The history's type names are trusted only where rows of our own tasks confirm them: a row for each order's
+    type and one for the other type, and no row of ours under a name that is not its type.
     """
     names = {(rows[task.task_id].task_type, task.task_type) for task in known if task.task_id in rows}
     if any(name != task_type for name, task_type in names):

@@ -1,4 +1,4 @@
-"""Manual resolution of an uncertain order: a person looked at the vendor's site and knows."""
+"""Manual resolution of an uncertain order, by a person who looked at the vendor's site."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ManualResolutionError(Exception):
 
 
 async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
-    """Give an uncertain order a task, after checking that it can be its own.
+    """Give an uncertain order a task, after checking that the task can be the order's.
 
     Args:
         worker: Its name goes into the journal.
@@ -42,7 +42,7 @@ async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
         raise ManualResolutionError(f"the vendor knows no task {task_id}") from None
     except SeedanceError as error:
         raise ManualResolutionError(f"task {task_id} cannot be read: {error}") from None
-    # A person may take a text for the same that the vendor was never seen to change so.
+    # A person may recognize a text even if the vendor was never seen to change one that way.
     matcher = Matcher(
         worker.services.limits,
         frozenset(TEXT_CHANGES),
@@ -51,7 +51,7 @@ async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
     )
     if matcher.is_marked_for_another(task, order):
         raise ManualResolutionError(
-            f"task {task_id} gives back the mark of another order's POST than that of order {order.order_id} "
+            f"task {task_id} gives back the mark of another order's POST, not that of order {order.order_id} "
             f"({order.prompt_set}/{order.partition})"
         )
     mark = matcher.mark(task)

@@ -2,7 +2,7 @@
 
 A task that gives back the mark of an order's POST is the order's, and no other's. Without a mark, a task is
 adopted when it was made while the order's POST was under way, renders exactly what was sent, and
-leaves no choice. Anything that may be the order's task otherwise is a doubt, and a person decides.
+leaves no choice. Any other task that may be the order's is a doubt, and a person decides.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Lost:
 
     Attributes:
         window: When its task was made, by the vendor's clock.
-        widest: The same if the clocks differ as much as is thought possible.
-        doubtful_from: From when on a task of its text is in doubt, where it is not in the window.
+        widest: The same if the clocks differ as much as is considered possible.
+        doubtful_from: The time from which a task of its text is in doubt, if it is not in the window.
     """
 
     order: Order
@@ -57,7 +57,7 @@ class Matches:
 
     Attributes:
         adopted: Task by order id, one to one.
-        doubts: By order id, the tasks that may be an order's, where it cannot be decided whose they are.
+        doubts: By order id, tasks that may be the order's, though it cannot be decided whose they are.
     """
 
     adopted: dict[int, Task]
@@ -66,13 +66,13 @@ class Matches:
 
 @dataclass(frozen=True)
 class Matcher:
-    """Compares tasks with orders.
+    """A comparison of tasks with orders.
 
     Attributes:
         limits: The vendor's defaults.
-        changes: What the vendor was seen to do to texts of the account, names of `TEXT_CHANGES`.
-        ledger_id: Of the orders; other ledgers have marks of their own.
-        marks_echoed: Known tasks of the account give back their marks; without that, marks prove nothing.
+        changes: Changes that the vendor was seen to make to the account's texts: names of `TEXT_CHANGES`.
+        ledger_id: The orders' ledger; other ledgers have marks of their own.
+        marks_echoed: True if known tasks of the account give back their marks; otherwise marks prove nothing.
     """
 
     limits: Limits
@@ -98,8 +98,8 @@ class Matcher:
     def match(self, lost: Sequence[Lost], tasks: Sequence[Task]) -> Matches:
         """Pair orders with tasks that no order owns.
 
-        Orders of one request take its tasks one to one by their times, at most as many as there are orders:
-        which of them made which task makes no difference. A task too many may be another program's.
+        Orders of one request take its tasks one to one by their times: which order takes which task makes no
+        difference. If there are more tasks than orders, one may be another program's, and none is taken.
 
         Args:
             lost: Orders whose reply was lost.
@@ -108,21 +108,25 @@ class Matcher:
         adopted = self._by_mark(lost, tasks)
         unmarked = [task for task in tasks if self.mark(task) is None]
         pairs: dict[int, Task] = {}
-        for equal in self._by_request([each for each in lost if each.order_id not in adopted]):
+        for equal in self._by_request(
+            [lost_order for lost_order in lost if lost_order.order_id not in adopted]
+        ):
             pairs |= self._pair(equal, unmarked)
         # References that are echoed as copies may make one task fit two requests.
         claims = Counter(task.task_id for task in pairs.values())
         adopted |= {order_id: task for order_id, task in pairs.items() if claims[task.task_id] == 1}
         taken = {task.task_id for task in adopted.values()}
         doubts: dict[int, tuple[Task, ...]] = {}
-        for each in lost:
-            near = tuple(task for task in tasks if task.task_id not in taken and self._in_doubt(task, each))
-            if near and each.order_id not in adopted:
-                doubts[each.order_id] = near
+        for lost_order in lost:
+            near = tuple(
+                task for task in tasks if task.task_id not in taken and self._in_doubt(task, lost_order)
+            )
+            if near and lost_order.order_id not in adopted:
+                doubts[lost_order.order_id] = near
         return Matches(adopted, doubts)
 
     def rewritten(self, lost: Lost, tasks: Sequence[Task]) -> tuple[Task, ...]:
-        """Return the tasks of the time of an order's POST that differ from it in nothing but their text."""
+        """Return the tasks from the time of an order's POST that differ from it only in their text."""
         return tuple(
             task
             for task in tasks
@@ -137,18 +141,24 @@ class Matcher:
         return mark is not None and order_of(mark, self.ledger_id) != order.order_id
 
     def _by_mark(self, lost: Sequence[Lost], tasks: Sequence[Task]) -> dict[int, Task]:
-        """Return the task that gives back the mark of each order's POST, where it is a single one."""
+        """Return the task that gives back the mark of each order's POST, where exactly one does."""
         by_mark: dict[str | None, list[Task]] = {}
         for task in tasks:
             by_mark.setdefault(self.mark(task), []).append(task)
-        marked = {each.order_id: by_mark.get(each.order.mark, []) for each in lost if each.order.mark}
-        return {order_id: found[0] for order_id, found in marked.items() if len(found) == 1}
+        marked = {
+            lost_order.order_id: by_mark.get(lost_order.order.mark, [])
+            for lost_order in lost
+            if lost_order.order.mark
+        }
+        return {
+            order_id: marked_tasks[0] for order_id, marked_tasks in marked.items() if len(marked_tasks) == 1
+        }
 
     def _in_doubt(self, task: Task, lost: Lost) -> bool:
-        """Return True when a task may be an order's that does not take it."""
+        """Return True when a task may be an order's, though the order does not take it."""
         if self.mark(task) is None:
             return may_be(task, lost)
-        # Of another POST of the same order, which was believed to have made nothing.
+        # A marked one may be from another POST of the same order, which was believed to have made nothing.
         return not self.is_marked_for_another(task, lost.order)
 
     def _lacks_mark(self, order: Order) -> bool:
@@ -156,11 +166,13 @@ class Matcher:
         return self.marks_echoed and order.mark is not None
 
     def _pair(self, equal: Sequence[Lost], tasks: Sequence[Task]) -> dict[int, Task]:
-        """Return a task for as many orders of one request as there are tasks; none if it takes a choice."""
-        free = [each for each in equal if not self._lacks_mark(each.order)]
+        """Pair orders of one request with its tasks; pair none if that would take a choice."""
+        free = [lost_order for lost_order in equal if not self._lacks_mark(lost_order.order)]
         candidates: list[tuple[datetime, Task]] = []
         for task in tasks:
-            in_time = [each for each in free if may_be(task, each) and _in_window(task, each)]
+            in_time = [
+                lost_order for lost_order in free if may_be(task, lost_order) and _in_window(task, lost_order)
+            ]
             if not in_time:
                 continue
             different = self.differences(task, in_time[0].order)
@@ -171,9 +183,11 @@ class Matcher:
         if len(candidates) > len(free):
             return {}
         pairs: dict[int, Task] = {}
-        free.sort(key=lambda each: (each.window.end, each.order_id))
+        free.sort(key=lambda lost_order: (lost_order.window.end, lost_order.order_id))
         for created_at, task in sorted(candidates, key=lambda pair: (pair[0], pair[1].task_id)):
-            suitable = next((each for each in free if each.window.contains(created_at)), None)
+            suitable = next(
+                (lost_order for lost_order in free if lost_order.window.contains(created_at)), None
+            )
             if suitable is None:
                 return {}
             free.remove(suitable)
@@ -181,10 +195,10 @@ class Matcher:
         return pairs
 
     def _by_request(self, lost: Sequence[Lost]) -> Iterator[list[Lost]]:
-        """Yield the orders of each request, which is the same where only a default is spelled out."""
+        """Yield the orders of each request; spelling out a default makes no other request."""
         groups: dict[str, list[Lost]] = {}
-        for each in lost:
-            groups.setdefault(self._key(each.order), []).append(each)
+        for lost_order in lost:
+            groups.setdefault(self._key(lost_order.order), []).append(lost_order)
         yield from groups.values()
 
     def _key(self, order: Order) -> str:
@@ -194,7 +208,7 @@ class Matcher:
         return repr((request.task_type, self._fields(request.to_wire()["input"], request.task_type)))
 
     def _fields(self, fields: Mapping[str, Any], task_type: str) -> dict[str, Any]:
-        """Return what a request or an echo asks for, the vendor's defaults filled in."""
+        """Return the fields of a request or an echo, with the vendor's defaults filled in."""
         values: dict[str, Any] = {name: fields.get(name) for name in _ECHOED}
         values = {name: None if value in ("", []) else value for name, value in values.items()}
         defaults: dict[str, Any] = {
@@ -232,7 +246,7 @@ def _sent_request(order: Order) -> GenerationRequest:
 
 
 def may_be(task: Task, lost: Lost) -> bool:
-    """Return True when a task may be an order's, be it in doubt: neither time nor letters exclude it."""
+    """Return True when a task may be an order's: neither its time nor its letters exclude that."""
     if task.created_at is not None and task.created_at < lost.doubtful_from:
         return False
     if lost.order.source_order_id is not None:

@@ -48,7 +48,7 @@ class ReconcileResult:
         adopted: Orders that got their task.
         requeued: Orders for which no task was made.
         uncertain: The others, each with its reason in the ledger.
-        ended: Orders that a person gave up.
+        ended: Orders that a person ended.
     """
 
     adopted: tuple[Order, ...] = ()
@@ -85,7 +85,7 @@ async def reconcile(worker: Worker, *, now: bool = False) -> ReconcileResult:
     if orders:
         look = await _look(worker, orders, clock)
         await _resolve(worker, look, results)
-    return ReconcileResult(*(tuple(found) for found in vars(results).values()))
+    return ReconcileResult(*(tuple(group) for group in vars(results).values()))
 
 
 async def adopt(worker: Worker, order: Order, task: Task, *, how: str) -> Order:
@@ -103,7 +103,7 @@ async def adopt(worker: Worker, order: Order, task: Task, *, how: str) -> Order:
 
 @dataclass(frozen=True)
 class _Look:
-    """One look at the history for some orders; `now` is the vendor's time, rather too early than too late."""
+    """One look at the history for some orders; `now` is the vendor's time, an estimate on the early side."""
 
     lost: Sequence[Lost]
     scan: HistoryScan
@@ -114,9 +114,10 @@ class _Look:
 
     @property
     def alone(self) -> bool:
-        """Return True when all tasks that no order owns are of the times of lost POSTs: nobody else works."""
+        """True when all tasks that no order owns are from times of lost POSTs: only we use the account."""
         return all(
-            row.created_at is None or any(each.widest.contains(row.created_at) for each in self.lost)
+            row.created_at is None
+            or any(lost_order.widest.contains(row.created_at) for lost_order in self.lost)
             for row in self.scan.unmatched
         )
 
@@ -132,8 +133,8 @@ async def _look(worker: Worker, orders: Sequence[Order], clock: datetime) -> _Lo
     )
     lost = [_lost(order, clock_offset(answered, at), clock) for order, at in zip(orders, sent, strict=True)]
     offset = clock_offset(answered, clock)
-    start = min(each.doubtful_from for each in lost)
-    end = max(clock + offset.most, *(each.widest.end for each in lost)) + _A_DAY
+    start = min(lost_order.doubtful_from for lost_order in lost)
+    end = max(clock + offset.most, *(lost_order.widest.end for lost_order in lost)) + _A_DAY
     types = {order.task_type for order in orders}
     scan = await scan_history(
         worker,
@@ -189,15 +190,15 @@ async def _resolve(worker: Worker, look: _Look, results: _Results) -> None:
 async def _resolve_absent(
     worker: Worker, lost: Lost, look: _Look, balance: BalanceEvidence, results: _Results
 ) -> None:
-    """Requeue an order whose absence is proved twice, or note what is known."""
+    """Requeue an order if two scans prove that no task was made, or note the doubt."""
     services, order, scan = worker.services, lost.order, look.scan
     patience = look.patience[order.task_type]
     doubt = unproved(scan, lost.widest, look.now, patience)
     if order.error_class == FOREIGN_REPLY:
-        # Were the vendor to alter what it echoes, that task would be this order's, and paid for.
+        # If the vendor alters what it echoes, that task is this order's, and paid for.
         doubt = _FOREIGN
     if doubt is None and look.alone:
-        # On an account that nobody else uses, whose would it be? The vendor may change texts in new ways.
+        # If only we use the account, a similar task is ours: the vendor may change texts in new ways.
         taken = {task.task_id for task in look.matches.adopted.values()}
         others = [task for task in scan.tasks if task.task_id not in taken]
         rewritten = look.matcher.rewritten(lost, others)
@@ -216,8 +217,8 @@ async def _resolve_absent(
             order,
             due_at=services.clock() + _wait(services),
             since=since,
-            reason=f"the history of {since:%Y-%m-%d %H:%M:%S} UTC is complete and has no task of its own; it "
-            f"is requeued if one of after {since + patience.grace:%H:%M:%S} UTC has none either",
+            reason=f"the history of {since:%Y-%m-%d %H:%M:%S} UTC is complete and has no task of the "
+            f"order; it is requeued if a scan after {since + patience.grace:%H:%M:%S} UTC finds none either",
         )
         results.uncertain.append(noted)
         return
@@ -232,9 +233,9 @@ async def _resolve_absent(
 
 
 def _too_early(lost: Lost, task: Task, look: _Look) -> str | None:
-    """Return why a task that fits is not adopted yet: another that fits as well may still be listed."""
+    """Return the reason not to adopt a task that fits yet: another that also fits may still be listed."""
     if look.matcher.mark(task) is not None:
-        return None  # that of its own POST: no other can fit as well
+        return None  # the mark of its own POST: no other task can fit as well
     if look.scan.doubt is not None:
         return f"task {task.task_id} fits, but {look.scan.doubt}"
     adopt_at = lost.widest.end + look.patience[lost.order.task_type].task

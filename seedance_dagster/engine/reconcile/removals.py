@@ -1,4 +1,4 @@
-"""Comparison of tasks with orders that take the watermark off a video: the video is what they ask for."""
+"""Comparison of tasks with orders that remove the watermark of a video: their request is the video's link."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from seedance_dagster.net.secrets import without_secrets
 from seedance_dagster.prompts.links import unsigned_link
 
 OWN_COPY = "asset://"
-"""The beginning of the vendor's own copies of references."""
+"""The beginning of links to the vendor's own copies of references."""
 
 
 def removal_differences(task: Task, order: Order) -> list[str]:
-    """Return the fields in which a task differs from the removal that an order sent; none when equal."""
+    """Return the fields in which a task differs from the removal that an order requested; none when equal."""
     other_type = ["task_type"] if task.task_type not in ("", order.task_type) else []
     return other_type + ([] if _same_video(task, order) else ["video_url"])
 
 
 def may_be_removal(task: Task, order: Order) -> bool:
-    """Return True when a task may be that of a removal, be it in doubt: nothing that it shows excludes it."""
+    """Return True when a task may be that of a removal: nothing that it shows excludes that."""
     renders = isinstance(text := task.input.get("prompt"), str) and text.strip()
     shows_video = bool(task.input.get("video_url"))
     return (
@@ -29,7 +29,7 @@ def may_be_removal(task: Task, order: Order) -> bool:
 
 
 def _same_video(task: Task, order: Order) -> bool:
-    """Return True for the link that was sent, however it is signed, and for a copy of the vendor's own."""
+    """Return True for the link that was sent, however it is signed, and for the vendor's own copy."""
     echoed = task.input.get("video_url")
     if not isinstance(echoed, str):
         return False

@@ -23,22 +23,22 @@ def in_background(
 ) -> Iterator[Iterator[Event]]:
     """Run asynchronous work in a thread of its own, and iterate over the events that it emits.
 
-    The work goes on while the caller is busy with an event, and no POST waits for the caller: only a stored
-    video does, which holds a picture. A submitted task that there is no room for is left to the ledger, which
-    knows what was not reported.
+    The work goes on while the caller is busy with an event, and no POST waits for the caller. Only a stored
+    video waits, since it holds a picture. An event of a submitted task for which there is no room is dropped:
+    the ledger knows what was not reported.
 
-    Leaving the block, also by an exception such as a run's termination, cancels the work and waits for its
+    Leaving the block, even by an exception such as a run's termination, cancels the work and waits for its
     clean end: leases released, answers to POSTs under way recorded.
 
     Args:
         work: Emits events; called inside the thread's event loop.
         unread: How many submitted tasks and stored videos may wait for the caller.
-        head_start_s: How long the caller waits for the first event at most before it goes on: two busy
+        head_start_s: The longest that the caller waits for the first event before it goes on: two busy
             threads of a process slow each other down, and the first POSTs should not wait for the caller.
         idle: Called in the caller's thread when it has waited half a second for the next event.
 
     Yields:
-        The events. What the work raises is raised behind the last one.
+        The events. An exception of the work is raised after the last one.
 
     Example:
         >>> with in_background(lambda emit: advance(services, emit, owner="me")) as events:  # doctest: +SKIP

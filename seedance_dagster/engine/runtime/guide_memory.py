@@ -10,7 +10,7 @@ from seedance_dagster.engine.polling.reliability import Reliability
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.threads import in_thread
 
-_COUNTS = tuple(each.name for each in fields(Reliability))
+_COUNTS = tuple(count.name for count in fields(Reliability))
 _CURSOR, _REST = "read down to", "rests"
 _RESTS_FOR = timedelta(minutes=5)
 _SAVED_EVERY = timedelta(seconds=5)
@@ -23,7 +23,7 @@ class GuideMemory:
     Attributes:
         record: What was checked of it.
         cursor: The vendor's time down to which it was read; None for its newest task.
-        rests: True for a while after it refused, or showed next to nothing of ours.
+        rests: True for a while after it could not be read, or showed next to no tasks of ours.
     """
 
     def __init__(self, worker: Worker) -> None:
@@ -37,9 +37,11 @@ class GuideMemory:
         """Read what was learned within the last hour."""
         observations, now = self._worker.services.ledger.observations, self._now()
         names = {name: self._name(name) for name in (*_COUNTS, _CURSOR, _REST)}
-        found = await in_thread(observations.recall, *names.values())
-        fresh = {name: found[full] for name, full in names.items() if full in found}
-        fresh = {name: each for name, each in fresh.items() if abs(now - each.at) < _LASTS}
+        observed = await in_thread(observations.recall, *names.values())
+        fresh = {name: observed[full] for name, full in names.items() if full in observed}
+        fresh = {
+            name: observation for name, observation in fresh.items() if abs(now - observation.at) < _LASTS
+        }
         self.record = Reliability(**{name: fresh[name].value for name in _COUNTS if name in fresh})
         cursor, rest = fresh.get(_CURSOR), fresh.get(_REST)
         self.cursor = datetime.fromtimestamp(cursor.value, UTC) if cursor else None

@@ -1,4 +1,4 @@
-"""The vendor's history as a guide to the next polls, while more tasks are in flight than GETs can look at.
+"""The vendor's history as a guide to the next polls, while too many tasks are in flight for GETs alone.
 
 It decides which GET is sent first, and nothing else: an order's state follows from the GET alone.
 """
@@ -26,14 +26,14 @@ from seedance_dagster.threads import in_thread
 _log = logging.getLogger(__name__)
 
 _READERS = 4  # pages at once
-_WITH_YOUNG = 5  # one of so many sweeps also reads tasks that are too young to have ended
+_WITH_YOUNG = 5  # every fifth sweep also reads tasks that are too young to have ended
 _LEASE = timedelta(minutes=1)
 _ENOUGH_PAGES, _LEAST_SHOWN = 5, 0.1
 
 
 @dataclass
 class _Sweep:
-    """One reading of the history, as far as it has running tasks."""
+    """One reading of those parts of the history that have running tasks."""
 
     spans: list[Span]
     pages: int = 0
@@ -42,12 +42,12 @@ class _Sweep:
 
     @property
     def is_useless(self) -> bool:
-        """Return True where pages show next to nothing of what was made."""
+        """True where pages show next to none of the tasks that were made."""
         return self.pages >= _ENOUGH_PAGES and self.shown < _LEAST_SHOWN * self.made
 
 
 class HistoryGuide:
-    """The reader of the history beside the polls of one worker; `wake` lets it look for due polls.
+    """The reader of the history beside the polls of one worker; `wake` makes the worker look for due polls.
 
     Attributes:
         is_busy: True until it knows that there is nothing to read, and while it reads pages that help.
@@ -147,7 +147,7 @@ class HistoryGuide:
             return None
 
     async def _follow(self, page: HistoryPage) -> int:
-        """Let polls follow what a page suggests; return how many of its tasks are ours."""
+        """Reschedule polls by the suggestions of a page; return how many of its tasks are ours."""
         worker, memory, polls = self._worker, self._memory, self._ledger.polls
         known = await in_thread(polls.followed, [row.task_id for row in page.rows])
         suggestion = read_page(

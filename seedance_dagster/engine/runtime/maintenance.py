@@ -1,4 +1,4 @@
-"""Maintenance of a run: it looks after what others left, and reports why orders wait."""
+"""Maintenance of a run: it looks after orders that other workers left, and reports why orders wait."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 class Maintenance:
     """Rounds of one worker beside its orders; an error in one does not end the run.
 
-    `troubles` returns why the stages cannot look for work at the moment.
+    `troubles` returns the reasons why stages cannot look for work at the moment.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Maintenance:
         return [*self._troubles(), *(throttle.reasons if work.to_submit else ())]
 
     async def _report_wait(self, watch: OrderWatch, throttle: Throttle) -> None:
-        """Note whether the run needs slots that others hold, and say now and then what it waits for."""
+        """Note whether the run needs slots that others hold, and report now and then what it waits for."""
         states = watch.states()
         in_flight = await in_thread(self._ledger.workload.in_flight)
         watch.needs_slots = waits_for_slots(states, throttle, in_flight)

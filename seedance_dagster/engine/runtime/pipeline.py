@@ -41,11 +41,10 @@ async def advance(
     When cancelled, it waits for the answers to POSTs under way and releases its leases.
 
     Args:
-        services: The engine's surroundings.
-        emit: Takes the events; the work waits while it does.
+        emit: Called with each event; the work waits until it returns.
         owner: The worker's unique name.
-        only: Order ids. With them, work until all have ended, whoever ends them; without, work on
-            everything that is due, until nothing is.
+        only: Orders to work on until all have ended, whichever worker ends them; None to work on everything
+            that is due, until nothing is.
         time_box_s: Seconds after which no further order is taken.
     """
     watch = None if only is None else await watch_orders(services, only)
@@ -81,9 +80,9 @@ class PollResult:
     """The result of one round of polls.
 
     Attributes:
-        polled: Tasks that the vendor answered for.
+        polled: The number of tasks that were read.
         ended: How many of them have ended, with a video or without.
-        troubles: What went wrong, each once.
+        troubles: The different problems that were met.
     """
 
     polled: int = 0
@@ -118,8 +117,8 @@ async def poll_due(services: Services, *, owner: str, time_box_s: float) -> Poll
 
 @asynccontextmanager
 async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Let endless work run beside a block, and end with it."""
-    tasks = [asyncio.create_task(each) for each in work]
+    """Run endless work beside a block, and cancel it at the block's end."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
     try:
         yield
     finally:
@@ -162,7 +161,7 @@ class Pipeline:
         return pool
 
     def troubles(self) -> list[str]:
-        """Return why stages cannot look for work: a full disk may let others read and write."""
+        """Return the reasons why stages cannot look for work; on a full disk, only some of them may fail."""
         return [pool.trouble for pool in self._pools if pool.trouble is not None]
 
     async def run(self, is_over: Callable[[], Awaitable[bool]]) -> None:
@@ -175,7 +174,7 @@ class Pipeline:
                 task.cancel()
 
     async def _has_ended(self, is_over: Callable[[], Awaitable[bool]]) -> bool:
-        # Idle afterwards too: what a pool took meanwhile, the ledger no longer showed as due.
+        # Idle afterwards too: the ledger no longer shows as due what a pool took meanwhile.
         return self._idle() and (self._stopping() or await is_over()) and self._idle()
 
     def _idle(self) -> bool:

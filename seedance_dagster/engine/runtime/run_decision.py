@@ -1,4 +1,4 @@
-"""The decision how many runs of `seedance_advance` there should be, as a pure function."""
+"""The decision on the number of runs of `seedance_advance`, as a pure function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.ledger.work.workload import Actionable
 
-_BATCH = 25  # so many orders are worth a run at once, and as many more another one
+_BATCH = 25  # orders that are worth a run at once; as many more are worth another one
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class RunDecision:
         submit: Orders that have a free slot at the vendor.
         collect: Videos to fetch.
         report: Orders to report to Dagster.
-        runs: The number of runs that should work now, those that do already included.
+        runs: The number of runs that should work now, including those that already do.
     """
 
     submit: int

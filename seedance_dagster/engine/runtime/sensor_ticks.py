@@ -1,4 +1,4 @@
-"""The sensor's ticks as the ledger remembers them: a sensor that does not tick is said aloud."""
+"""The sensor's ticks as the ledger remembers them: a sensor that does not tick is reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def sensor_trouble(ledger: Ledger, *, now: datetime) -> str | None:
     """Return why the sensor does not tick, and what to do; None while it does. Raise `LedgerError`.
 
     Args:
-        ledger: Where its ticks are remembered.
         now: UTC.
     """
     tick = ledger.observations.recall(_TICK).get(_TICK)

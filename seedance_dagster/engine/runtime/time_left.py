@@ -12,10 +12,10 @@ from seedance_dagster.ledger.work.render_times import Kind
 
 
 def time_left(ledger: Ledger, kinds: Mapping[tuple[State, str], int], slots: int | None) -> timedelta | None:
-    """Return about how long open orders take; None while it is unknown. Raise `LedgerError`.
+    """Return the approximate time that open orders will take; None while it is unknown. Raise `LedgerError`.
 
     Args:
-        ledger: Knows how long the latest tasks of each type took.
+        ledger: It knows how long the latest tasks of each type took.
         kinds: The number of open orders by state and type of task.
         slots: Tasks at the vendor at once; None where that is unknown.
     """

@@ -1,4 +1,4 @@
-"""The words for the wait of a run."""
+"""The texts that say what a run waits for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seedance_dagster.counting import counted, part_of
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.ledger.order import State
 
-_MINUTE = 90  # up to so many seconds are about a minute
+_MINUTE = 90  # seconds; less is "about a minute"
 _GROUPS = {
     "queued": (State.QUEUED,),
     "being sent": (State.CLAIMED,),

@@ -1,4 +1,4 @@
-"""The orders that a run waits for, whoever brings them to their end."""
+"""The orders that a run waits for, whichever worker ends them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class OrderWatch:
 
     @property
     def over(self) -> bool:
-        """Return True when nothing is left to wait for or to report."""
+        """True when nothing is left to wait for or to report."""
         return not self._pending and not self._reporting
 
     def pending(self) -> list[int]:
@@ -58,7 +58,7 @@ class OrderWatch:
         return Counter(self._states[order_id] for order_id in self._pending if order_id in self._states)
 
     def workable(self) -> list[int] | None:
-        """Return the ids to poll and store; None for everybody's, while that may free a slot."""
+        """Return the ids to poll and store; None for those of all runs, while that may free a slot."""
         return None if self.needs_slots else self.pending()
 
     def ends(self, event: Event) -> bool:
@@ -80,7 +80,7 @@ class OrderWatch:
         self._pending.pop(order_id, None)
 
     async def ended_elsewhere(self) -> AsyncIterator[Event]:
-        """Yield the ends that other workers brought about; each is over when the next is asked for."""
+        """Yield the events of orders that other workers ended; one is handled when the next is asked for."""
         await self._look()
         ended = [
             order_id for order_id in self._pending if self._states.get(order_id, State.QUEUED) not in OPEN
@@ -106,7 +106,7 @@ class OrderWatch:
                 self._reporting.discard(order.order_id)
 
     async def _look(self) -> None:
-        """Learn what changed since the last look, from the journal: of all orders, since few change."""
+        """Read the states that changed since the last look from the journal, of all orders: few change."""
         journal, now = self._services.ledger.journal, time.monotonic()
         if self._all_read_at is None or now - self._all_read_at > _ALL_S:
             changes = await in_thread(journal.states, self.pending())

@@ -1,4 +1,4 @@
-"""The body of a download: unpacked where a host packed it unasked, and no slower than is bearable."""
+"""The body of a download: unpacked where a host packed it unasked, and given up where it is too slow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PIECE_BYTES = 512 * 1024  # a body of zeros shrinks to a thousandth
 
 
 class SlowHostError(Exception):
-    """A host sends less than the floor; the message has both rates."""
+    """A host sends more slowly than the least rate; the message has both rates."""
 
 
 class DamagedBodyError(Exception):
@@ -19,10 +19,10 @@ class DamagedBodyError(Exception):
 
 
 class Unpacker:
-    """Gives the bytes of a body as they are meant: hosts send gzip to requests that exclude it.
+    """An unpacker of bodies: some hosts send gzip even to requests that exclude it.
 
-    Whether a body is packed is decided by its first bytes, as headers may say anything. It may be packed in
-    several members, one behind the other; what follows the last one is padding.
+    The first bytes decide whether a body is packed, as headers may say anything. A packed body may have
+    several members, one after the other; anything behind the last one is padding.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Unpacker:
 
     @property
     def is_whole(self) -> bool:
-        """Return False for a packed body whose end is missing."""
+        """False for a packed body whose end is missing."""
         return self._gzip is None or self._gzip.eof
 
 
@@ -69,7 +69,7 @@ def _unpacked(member: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
 
 
 class Throughput:
-    """Watches that a body arrives at a rate that is worth waiting for, over a window of time.
+    """A check that a body arrives fast enough, over one window of time after the other.
 
     Args:
         floor: Bytes a second; 0 for any rate.
@@ -93,7 +93,7 @@ class Throughput:
         rate = self._bytes / elapsed
         if rate < self._floor:
             raise SlowHostError(
-                f"the file host sends {rate / 1000:.1f} kB a second; waited for are at least "
+                f"the file host sends {rate / 1000:.1f} kB a second; the least accepted is "
                 f"{self._floor / 1000:g} (SEEDANCE_MIN_DOWNLOAD_KB_PER_S)"
             )
         self._since += elapsed

@@ -12,18 +12,18 @@ _LASTS_S = 5.0  # a look takes milliseconds; on a stalled machine it is taken ag
 
 
 class ClaimLook(LastLook):
-    """The last look at a worker's claim; from when it lets the POST leave, the order is possibly sent."""
+    """The last look at a worker's claim; once it lets the POST leave, the order is possibly sent."""
 
     def __init__(self, worker: Worker, order: Order) -> None:
         lease_s = worker.services.policy.lease_s
-        # The lease is good for half its time at the look, so it outlasts it.
+        # The look requires that half of the lease is left, so the lease outlasts the look.
         super().__init__(lasts_s=min(_LASTS_S, lease_s / 4))
         self._worker = worker
         self._order = order
         self._margin_s = lease_s / 2
 
     async def reason_to_wait(self) -> str | None:
-        """Return why the order may not be sent now; raise `LedgerError`."""
+        """Return the reason why the order may not be sent now; raise `LedgerError`."""
         return await in_thread(self._reason)
 
     def leave(self) -> None:
@@ -38,7 +38,7 @@ class ClaimLook(LastLook):
             if throttle.slots == 0:
                 return throttle.reasons[0]
             if throttle.slots is not None and services.ledger.workload.in_flight() > throttle.slots:
-                return f"only {counted(throttle.slots, 'task')} may be in flight by now"
+                return f"only {counted(throttle.slots, 'task')} may be in flight now"
             if not services.ledger.leases.holds(self._order, margin_s=self._margin_s):
                 # Another worker may soon reconcile this claim: what is not sent cannot be paid twice.
                 return "the worker's lease ran low before the POST"

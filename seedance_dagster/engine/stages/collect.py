@@ -59,7 +59,7 @@ class Collector:
         self._ledger = worker.services.ledger
         self._store = worker.services.store
         self._emit = emit
-        self._prefix_is_ours = False  # not looked at yet
+        self._prefix_is_ours = False  # not checked yet
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
         """Take orders whose video is finished and not stored."""
@@ -114,7 +114,7 @@ class Collector:
         return None if await in_thread(self._is_overwritten, stored) else stored
 
     def _is_overwritten(self, order: Order) -> bool:
-        """Return True where the video in S3 differs from the ledger; it is to be fetched again."""
+        """Return True where the video in S3 differs from the ledger, and have it fetched again."""
         if order.state is not State.STORED:
             return False
         try:
@@ -163,7 +163,7 @@ class Collector:
             if not known or (isinstance(error, DownloadError) and error.on_this_machine):
                 raise
             failure = str(error)
-        # Without a fresh link the known one may work all the same.
+        # Without a fresh link, the known one may still work.
         try:
             return await download_video(known, path, limits=limits)
         except DownloadError as error:
@@ -176,12 +176,12 @@ class Collector:
         return task.video_url
 
     def _check_lease(self, order: Order) -> None:
-        """Raise `StaleOrderError` where another worker may store the order by now: its facts are not ours."""
+        """Raise `StaleOrderError` where another worker may be storing the order by now."""
         if not self._ledger.leases.holds(order):
             raise StaleOrderError(f"order {order.order_id} is no longer leased to {order.lease_owner}")
 
     def _put(self, order: Order, delivery: Delivery) -> tuple[dict[str, Any], bytes | None]:
-        """Store a delivered video, its poster and its manifest; return the facts of them, and the poster."""
+        """Store a delivered video, its poster and its manifest; return the ledger's columns and poster."""
         keys = object_keys(
             self._store.prefix, order.prompt_set, order.partition, order.fingerprint, order.attempt
         )

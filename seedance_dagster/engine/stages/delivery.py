@@ -1,4 +1,4 @@
-"""A delivered video: the file, what is known of it, and what is recorded of it once it is stored."""
+"""A delivered video: its file, its inspection, and the ledger's columns of it once it is stored."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class SignedFile:
     """A file to store.
 
     Attributes:
-        sha256: Of the file, in hex.
-        credential: The ledger's record of what was put into it; `{"error": ...}` where signing failed, None
+        sha256: The hash of the file, in hex.
+        credential: The ledger's record of its content credential; `{"error": ...}` where signing failed, None
             where no signer is configured.
     """
 
@@ -61,7 +61,7 @@ def artifacts_of(keys: ObjectKeys, delivery: Delivery, stored: SignedFile) -> di
 
     Args:
         keys: Where it is stored.
-        delivery: As it was delivered.
+        delivery: The video as it was delivered.
         stored: The file that was stored, which may be a signed copy.
     """
     inspection = delivery.inspection

@@ -26,8 +26,8 @@ from seedance_dagster.threads import in_thread
 
 _CHUNK_BYTES = 512 * 1024  # each transfer holds about four of them
 _KIND = slice(4, 8)  # of the first box
-# A whole file is meant by each: a proxy may have changed it, and some hosts call everything a part.
-_GIVEN = (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.PARTIAL_CONTENT)
+# Each means a whole file: a proxy may have changed it, and some hosts call everything a part.
+_SUCCESS = (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.PARTIAL_CONTENT)
 _RANGE = re.compile(r"\s*bytes[ =]\s*(\d{1,18})\s*-\s*(\d{1,18})\s*/\s*(\d{1,18}|\*)\s*", re.IGNORECASE)
 _WINDOW_S = 60.0
 
@@ -108,7 +108,7 @@ async def check_link(url: str, *, limits: DownloadLimits) -> None:
 
 @asynccontextmanager
 async def _response(url: str, limits: DownloadLimits) -> AsyncIterator[HostResponse]:
-    """Open a link that may be a video by its headers; raise everything as `DownloadError`."""
+    """Open a link and check its headers; raise every failure as `DownloadError`."""
     timeout = aiohttp.ClientTimeout(
         total=limits.total_timeout_s, sock_connect=30, sock_read=limits.idle_timeout_s
     )
@@ -159,17 +159,17 @@ async def _save(response: HostResponse, path: Path, limits: DownloadLimits) -> D
 def _check_head(response: HostResponse, limits: DownloadLimits) -> None:
     if response.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
         raise DownloadError(f"the link is gone (HTTP {response.status})", expired=True)
-    if response.status not in _GIVEN:
+    if response.status not in _SUCCESS:
         raise DownloadError(f"the file host answered HTTP {response.status}")
     part = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if part is not None and (part[1] != "0" or part[3] not in ("*", str(int(part[2]) + 1))):
-        raise DownloadError(f"the file host gave a part of the file alone ({part[0][:100]})")
+        raise DownloadError(f"the file host gave only a part of the file ({part[0][:100]})")
     if (response.content_length or 0) > limits.max_bytes:
         raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
 
 
 def _check_start(head: bytes, response: HostResponse) -> None:
-    """Check the first bytes; what the host calls the file only helps the message."""
+    """Check the first bytes; the content type only serves the message."""
     kind = head[_KIND]
     if not any(begin.startswith(kind) for begin in FIRST_BOXES):
         called = response.content_type[:100] if "Content-Type" in response.headers else "another file"

@@ -31,8 +31,6 @@ class Poller:
     """The stage that follows submitted orders until the vendor has ended them.
 
     Args:
-        worker: The worker.
-        emit: Takes the events.
         on_end: Called for each task that has ended: there is a video to store, and a slot to fill.
     """
 
@@ -65,7 +63,7 @@ class Poller:
             other = refused and not is_of_account(order, self._worker)
             reason = other_account(order) if other else str(error)
             error_class = UNREADABLE if refused else None
-            # A key that is refused altogether says nothing of the task.
+            # A key that is refused altogether says nothing about the task.
             if isinstance(error, AuthenticationError) and not other:
                 error_class = KEY_REFUSED if await read_account(self._worker) is None else UNREADABLE
             seen = {"error_class": error_class, "error_message": reason}

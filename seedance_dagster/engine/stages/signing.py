@@ -17,13 +17,7 @@ from seedance_dagster.storage.s3 import VideoStore
 def sign_video(order: Order, delivery: Delivery, *, signer: Signer | None, now: datetime) -> SignedFile:
     """Sign a delivered video, if there is a signer.
 
-    A video that cannot be signed is paid for too, so it is stored as it came.
-
-    Args:
-        order: The video's order.
-        delivery: The file as delivered.
-        signer: None where none is configured.
-        now: The time (UTC).
+    A video that cannot be signed is paid for too, so it is stored as delivered.
 
     Raises:
         OSError: A file cannot be read or written.

@@ -18,7 +18,7 @@ class Stage(Protocol):
     """One kind of work on orders."""
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
-        """Take up to `limit` due orders, only of some ids if given."""
+        """Take up to `limit` due orders, only those of some ids if given."""
 
     async def handle(self, order: Order) -> None:
         """Do the work on one order."""
@@ -49,13 +49,13 @@ class WorkerPool:
         self._queue: asyncio.Queue[Order] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._busy = 0
-        self._took_all = False  # what was due at the last look, and nothing is known to be due since
+        self._took_all = False  # True when the last look took all due orders, and none became due since
         self.in_hand: set[int] = set()
         self.trouble: str | None = None
 
     @property
     def idle(self) -> bool:
-        """Return True while no worker is busy and nothing is known to be due."""
+        """True while no worker is busy and nothing is known to be due."""
         return self._took_all and not self._busy and self._queue.empty()
 
     def wake(self) -> None:
@@ -80,7 +80,7 @@ class WorkerPool:
         room = 2 * self._workers - self._busy
         taken = [] if stopping() else await self._take(room)
         for order in taken:
-            # A worker whose lease had run out may be given what it still works on.
+            # A worker whose lease had run out may be given an order that it still works on.
             if order.order_id not in self.in_hand:
                 self.in_hand.add(order.order_id)
                 self._queue.put_nowait(order)
@@ -118,7 +118,7 @@ class WorkerPool:
                 self.in_hand.discard(order.order_id)
 
     async def _handle(self, order: Order) -> Exception | None:
-        """Do the work on one order; return what went wrong."""
+        """Do the work on one order; return an unexpected error."""
         try:
             await self._stage.handle(order)
         except StaleOrderError:

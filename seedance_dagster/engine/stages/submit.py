@@ -1,4 +1,4 @@
-"""Submitting: one claimed order, one POST, and a record of whatever came of it."""
+"""Submitting: one claimed order, one POST, and a record of its outcome."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Submitter:
             await self._emit(Submitted(submitted))
 
     async def _return(self, order: Order, error: Exception, *, after_s: float = 0) -> None:
-        """Put an order that was held back into the queue again; what else it waits for, the throttle says."""
+        """Put an order that was held back into the queue again; the throttle says what it waits for."""
         _log.info("order %s was not sent: %s", order.order_id, error)
         await in_thread(
             self._ledger.claims.requeue,
@@ -157,7 +157,7 @@ class Submitter:
         )
 
     async def _record_late(self, order: Order, task: Task, error: StaleOrderError) -> None:
-        """Record a task whose order was taken for lost meanwhile: the reply says whose it is."""
+        """Record a task whose reply came after its order was taken for lost: the reply says whose it is."""
         current = await in_thread(self._ledger.queries.get, order.order_id)
         if current.state is State.UNCERTAIN and current.claimed_at == order.claimed_at:
             with contextlib.suppress(StaleOrderError, TaskOwnedError):

@@ -48,7 +48,7 @@ def test_an_audit_reads_the_archive(world):
         (
             lambda objects, key: objects.update({key: objects[key][:-1]}),
             "archive_lost",
-            "it has other bytes than were written",
+            "its bytes differ from those that were written",
         ),
     ],
 )

@@ -71,7 +71,9 @@ def test_two_at_once(services, orders, clock, small_parts):
     before = journals(services)
     first = archive_journal(services, clock() - AGE, owner="archive one")
     next(first)
-    with pytest.raises(ArchivingError, match="archive one archives the journal of this ledger already: wait"):
+    with pytest.raises(
+        ArchivingError, match="archive one is already archiving the journal of this ledger: wait"
+    ):
         archive(services, "archive two")
     list(first)
     assert journals(services) == before
@@ -133,7 +135,7 @@ def test_what_reads_differently_deletes_nothing(services, store, orders, clock, 
     before = journals(services)
     monkeypatch.setattr(store, "read_version", lambda _: ObjectVersion(b"damaged", ""))
     monkeypatch.setattr(store, "replace_version", lambda *_, **__: None)
-    with pytest.raises(ArchivingError, match=r"was written and reads differently: nothing was deleted"):
+    with pytest.raises(ArchivingError, match=r"does not read as it was written: nothing was deleted"):
         archive(services)
     assert journals(services) == before
     assert part_keys(store) == set()
