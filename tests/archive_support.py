@@ -26,7 +26,7 @@ LEASE_S = 601.0  # after which a killed process is forgotten
 
 
 def services_of(ledger: Ledger, store: MemoryStore, clock: Clock) -> Services:
-    """Return services that know no vendor."""
+    """Return services without a vendor."""
 
     def nobody():
         raise AssertionError("the archive does not need the vendor")
@@ -66,7 +66,7 @@ def in_ledger(services: Services) -> set[int]:
 
 
 def part_keys(store: MemoryStore) -> set[str]:
-    """Return the keys of what is in the folder of the archive."""
+    """Return the keys of the objects in the archive's folder."""
     return {key for key in store.objects if key.startswith(FOLDER)}
 
 

@@ -30,7 +30,7 @@ from seedance_dagster.storage.s3 import ListedObject
 
 
 def stored_order(order_id: int = 1, **fields: Any) -> Order:
-    """Return an order whose video is in S3, whatever else some of its fields say."""
+    """Return an order whose video is in S3; keywords replace its fields."""
     identity = {name: fields[name] for name in ("prompt_set", "partition") if name in fields}
     return replace(make_order(order_id, state=State.STORED, **identity), **fields)
 
@@ -64,7 +64,7 @@ def listed(order: Order) -> dict[str, ListedObject]:
 
 
 def expected(order: Order) -> dict[str, Any]:
-    """Return the metadata that Dagster should have of a video."""
+    """Return the metadata that Dagster should have for a video."""
     return {
         "seedance/task_id": order.task_id,
         "seedance/points_consumed": order.points_charged,
@@ -78,7 +78,7 @@ def expected(order: Order) -> dict[str, Any]:
 
 
 def task_event_of(order: Order, **metadata: Any) -> RecordedEvent:
-    """Return the event that Dagster has of an order's task."""
+    """Return Dagster's event for an order's task."""
     known = {
         "seedance/task_id": order.task_id,
         "seedance/points_held": order.points_held or 0,
@@ -95,7 +95,7 @@ def task_event_of(order: Order, **metadata: Any) -> RecordedEvent:
 
 
 def event_of(order: Order, **fields: Any) -> RecordedEvent:
-    """Return the event that Dagster has of an order."""
+    """Return Dagster's event for an order."""
     return RecordedEvent(
         **{
             "prompt_set": order.prompt_set,
@@ -142,7 +142,7 @@ def make_snapshots(orders: Iterable[Order] = (), **replaced: Any) -> Snapshots:
 
 
 def storage(orders: Iterable[Order], **fields: Any) -> StorageSnapshot:
-    """Return S3 with the objects of some orders."""
+    """Return a snapshot of S3 with the objects of some orders."""
     objects = {key: stored for order in orders for key, stored in listed(order).items()}
     return StorageSnapshot(**{"bucket": "videos", "prefix": PREFIX, "objects": objects} | fields)
 

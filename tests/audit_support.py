@@ -20,7 +20,7 @@ from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.cli.root import root
 from seedance_dagster.ledger.order import Order, State
 
-# A run recovers from each automatically; rejected prompts end without a video.
+# A run recovers automatically from each of these, except that rejected prompts have no video.
 FAULTS = (
     "lost-reply",
     "500-with-task",
@@ -36,7 +36,7 @@ FAULTS = (
 
 
 def prompts(files_url: str, count: int) -> dict[str, dict[str, Any]]:
-    """Return so many prompts: a third with references of every kind, every fourth with a fault."""
+    """Return prompts: every third with references, of each kind in turn, and every fourth with a fault."""
     rows = {}
     for number in range(count):
         references = _references(files_url, number)
@@ -65,14 +65,14 @@ def _references(files_url: str, number: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Vandal:
-    """Damages one source at a time, without the others knowing.
+    """Someone who damages one source at a time, without the others noticing.
 
     Attributes:
         s3: A boto3 client.
-        bucket: Where the videos are.
+        bucket: The bucket of the videos.
         ledger: The ledger's SQLite file.
         home: Dagster's folder.
-        emulator_url: Where the vendor answers.
+        emulator_url: The address of the emulated vendor.
     """
 
     s3: Any
@@ -184,7 +184,7 @@ def run(location: CodeLocation, s3: S3Service, monkeypatch: pytest.MonkeyPatch, 
 
 
 def kinds(document: dict[str, Any]) -> list[tuple[str, str | None]]:
-    """Return kind and partition of each finding."""
+    """Return the kind and the partition of each finding."""
     return [(finding["kind"], finding["partition"]) for finding in document["findings"]]
 
 

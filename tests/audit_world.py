@@ -38,7 +38,7 @@ VIDEO, POSTER = b"video", b"poster"
 
 @dataclass
 class FakeVendor:
-    """The vendor's history and tasks, which is its own client."""
+    """A vendor with a history and tasks that is also its own client."""
 
     rows: dict[str, HistoryRow] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class World:
 
     @property
     def services(self) -> Services:
-        """Services as the audit gets them."""
+        """The services that the audit gets."""
         return Services(
             ledger=self.ledger,
             open_client=lambda: self.vendor,  # type: ignore[arg-type, return-value]
@@ -206,7 +206,7 @@ class World:
         return asyncio.run(audit(self.services, self.dagster, Scope(**scope), progress=progress))
 
     def kinds(self, **scope: Any) -> list[str]:
-        """Return the kinds of what an audit finds."""
+        """Return the kinds of an audit's findings."""
         return [finding.kind.value for finding in self.audit(**scope).findings]
 
     def repair(self, **scope: Any) -> dict[str, RepairResult]:
@@ -222,7 +222,7 @@ class World:
 def agreeing_world(
     folder: Path, clock: Clock, *, orders: int = 2, stored_at: datetime = NOW
 ) -> Iterator[World]:
-    """Open a world of some stored orders, a copy of one that is made once in a process."""
+    """Open a world of some stored orders, copied from one that is made once per process."""
     ledger_file, made = _agreeing(orders, stored_at)
     (folder / "ledger.db").write_bytes(ledger_file)
     with open_ledger(folder, clock) as ledger:

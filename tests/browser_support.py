@@ -1,4 +1,4 @@
-"""A hostile prompt, and waiting, for the tests in a browser."""
+"""A hostile prompt and a helper that waits, for the tests in a browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HOSTILE = '"><img src=x onerror="document.title=1"><script>document.title = 2</s
 
 
 def awaited(page: Page, expression: str) -> None:
-    """Wait until an expression is true; Playwright's own way is refused by the gallery's policy."""
+    """Wait until an expression is true; the gallery's policy forbids Playwright's own way."""
     for _ in range(100):
         if page.evaluate(expression):
             return

@@ -34,7 +34,7 @@ S3_SECRET_VARIABLE = "SEEDANCE_TEST_S3_SECRET"
 ALL = ("prompts", "tasks", "videos")
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
-# Dagster's own, when it resolves a resource inside a resource.
+# Dagster causes this warning itself when it resolves a resource inside a resource.
 QUIET = pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run:DeprecationWarning")
 
 
@@ -55,7 +55,7 @@ class CodeLocation:
         return self.direct_store.open_store()
 
     def reload(self, **resources: Any) -> None:
-        """Load the definitions again, with other resources where they are given."""
+        """Load the definitions again; keywords replace resources."""
         self.defs = build_seedance_definitions(self.folder / "prompts", **self.resources | resources)
 
     @contextmanager
@@ -70,7 +70,7 @@ class CodeLocation:
     def write(
         self, prompts: Mapping[str, str | Mapping[str, Any]], name: str = "spots", **fields: Any
     ) -> None:
-        """Write a prompt set: a text, or fields, by id; and further fields of the set."""
+        """Write a prompt set of texts or fields by prompt id; keywords are fields of the set."""
         rows = [
             {"id": key, "duration": 4, "task_type": "seedance-2"}
             | ({"prompt": value} if isinstance(value, str) else dict(value))
@@ -103,7 +103,7 @@ class CodeLocation:
         config: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> RunResult:
-        """Materialize a range of partitions, or no named ones with None."""
+        """Materialize a range of partitions; with None, the run names no partitions."""
         chosen = {RANGE_START: first, RANGE_END: last or first} if first else {}
         job = self.defs.resolve_implicit_global_asset_job_def()
         return RunResult(
@@ -176,7 +176,7 @@ class CodeLocation:
             return [order for order in ledger.queries.find(prompt_set=name) if order.partition == key]
 
     def reported(self, order: Order) -> str | None:
-        """Return the event of an order that its own partition was last given."""
+        """Return the event that was last reported of an order for its own partition."""
         with self.ledger() as ledger:
             [link] = [
                 link
@@ -222,7 +222,7 @@ def running_location(
 ) -> Iterator[CodeLocation]:
     """Run a code location with a vendor and an instance of its own; nothing waits longer than it must.
 
-    The instance is in memory, which is faster, unless others look at its files (`on_disk`).
+    The instance is in memory, which is faster, unless other processes read its files (`on_disk`).
     """
     for name in ("prompts", "home"):
         (folder / name).mkdir()

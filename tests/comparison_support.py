@@ -17,7 +17,7 @@ STYLES = Question("style", "noir", "calm")
 def make_variant(
     orders: OrderFactory, prompt: str, resolution: str = "480p", style: str = "noir", **fields: Any
 ) -> Order:
-    """Store a video of a variant, as a matrix of resolutions and styles makes it."""
+    """Store a video of a variant from a matrix of resolutions and styles."""
     request = REQUEST | {"prompt": f"{prompt}, {style} style", "resolution": resolution}
     take = fields.get("take", 1)
     partition = f"{prompt}-{resolution}-{style}" + ("" if take == 1 else f".t{take}")

@@ -44,7 +44,7 @@ def postgres_url() -> Iterator[str]:
     """A real PostgreSQL server, its binaries from a PyPI package."""
     with (
         warnings.catch_warnings(),
-        # Not pytest's folder: as root the server is another user, and pytest shuts others out of it.
+        # Not pytest's folder: under root the server runs as another user, whom pytest shuts out of it.
         tempfile.TemporaryDirectory(prefix="seedance-pg-", ignore_cleanup_errors=True) as folder,
     ):
         warnings.simplefilter("ignore")  # the package's own warning about XDG_RUNTIME_DIR
@@ -55,7 +55,7 @@ def postgres_url() -> Iterator[str]:
         server.cleanup()
 
 
-# Their tests wait for other processes most of the time, so they begin first and others run meanwhile.
+# Their tests mostly wait for other processes, so they start first and others run meanwhile.
 _LONG = (
     "test_outages",
     "test_demo",
@@ -85,20 +85,20 @@ _LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, so that no process is left alone with one at the end."""
+    """Start the longest files first, so that no process is still busy with one at the end."""
     positions = {name: position for position, name in enumerate(_LONG)}
     items.sort(key=lambda item: positions.get(item.path.stem, len(positions)))
 
 
 def pytest_collection_finish() -> None:
-    """Keep what was imported out of garbage collections, which take an eighth of the CPU time otherwise."""
+    """Exclude imported objects from garbage collection, which takes an eighth of the CPU time otherwise."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what is marked `each_database` on SQLite and on PostgreSQL; the rest runs on SQLite alone."""
+    """Run tests marked `each_database` on SQLite and on PostgreSQL, all others on SQLite alone."""
     if "ledger_url" in metafunc.fixturenames and metafunc.definition.get_closest_marker("each_database"):
         metafunc.parametrize("ledger_url", ["sqlite", "postgresql"], indirect=True)
 
@@ -119,7 +119,7 @@ def postgresql_database(server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgresql_ledger(postgres_url: str) -> Iterator[sa.Engine]:
-    """A ledger in PostgreSQL that each test empties, since making a database takes a second."""
+    """A ledger in PostgreSQL that each test empties, since creating a database takes a second."""
     with postgresql_database(postgres_url) as url:
         Ledger.open(url).close()
         engine = sa.create_engine(url)

@@ -42,7 +42,7 @@ def leaf_without(
     usage: ObjectIdentifier = ExtendedKeyUsageOID.EMAIL_PROTECTION,
     ca: bool = False,
 ) -> tuple[str, str]:
-    """Make a certificate and its key in PEM that lack something that a signer needs.
+    """Make a certificate and its key in PEM that lack something a signer needs.
 
     Args:
         missing: Names of extensions to leave out.

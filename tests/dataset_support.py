@@ -1,4 +1,4 @@
-"""Accepted videos with bytes, to be exported."""
+"""Accepted videos with content, and exports of them."""
 
 from __future__ import annotations
 

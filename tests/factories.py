@@ -1,4 +1,4 @@
-"""The material of tests: a clock, requests, tasks, ledgers, and orders in any state."""
+"""The building blocks of tests: a clock, requests, tasks, ledgers, and orders in any state."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _stored_fields(order: Mapping[str, Any]) -> dict[str, Any]:
 def make_artifacts(
     order_id: int, prompt_set: str, partition: str, fingerprint: str, attempt: int, *, prefix: str = PREFIX
 ) -> dict[str, Any]:
-    """Return what the ledger records of a stored video."""
+    """Return the columns in which the ledger records a stored video."""
     keys = object_keys(prefix, prompt_set, partition, fingerprint, attempt)
     keys_by_column = {f"{kind}_key": getattr(keys, kind) for kind in ("video", "poster", "manifest")}
     sha256 = f"{order_id:064x}"
@@ -149,7 +149,7 @@ def make_artifacts(
 
 
 def make_task(number: int = 1, status: TaskStatus = TaskStatus.PROCESSING, **fields: Any) -> Task:
-    """Return the vendor's task of the order that `make_order` makes."""
+    """Return the vendor's task for an order of `make_order`."""
     return Task(
         **{
             "task_id": f"task-{number}",
@@ -172,7 +172,7 @@ def make_task(number: int = 1, status: TaskStatus = TaskStatus.PROCESSING, **fie
 
 
 def read_prompts(ledger: Ledger, prompt_set: str, fingerprints: Mapping[str, str]) -> None:
-    """Let partitions ask for other requests, as if their file was read and Dagster was given it."""
+    """Record new requests of partitions, as if their file had been read and reported to Dagster."""
     asked = {key: PartitionRequest(fingerprint) for key, fingerprint in fingerprints.items()}
     ledger.partitions.update(prompt_set, ledger.partitions.requests(prompt_set) | asked)
     ledger.reports.mark_prompts(prompt_set, fingerprints)

@@ -36,7 +36,7 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/oddly-called-part": (206, VIDEO | {"Content-Range": "Bytes=0 - 1011 / 9999"}, MP4),
     "/packed-twice": (200, VIDEO, gzip.compress(MP4[:500]) + gzip.compress(MP4[500:])),
     "/long-header": (200, VIDEO | {"Content-Security-Policy": "a" * 20_000}, MP4),
-    # Names in other letters are sent beside those of the same header.
+    # The server sends a name in other letters beside the usual name of the same header.
     "/two-lengths": (200, VIDEO | {"content-length": str(len(MP4))}, MP4),
     "/two-types": (200, VIDEO | {"content-type": "video/mp4"}, MP4),
     "/chunks-and-length": (200, VIDEO | {"Transfer-Encoding": "chunked"}, CHUNKED),

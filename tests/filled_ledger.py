@@ -21,14 +21,14 @@ from seedance_dagster.money import Window
 SETS = 10
 ACCOUNT = "mine"
 QUEUED, IN_FLIGHT = 2700, 300
-"""The newest orders of a hundred thousand; of fewer it is the same share."""
-_AT_ONCE = 5000  # rows that a statement writes: a writer has limited time
+"""The numbers of newest orders among a hundred thousand; with fewer orders the share is the same."""
+_AT_ONCE = 5000  # rows per statement: a writer has limited time
 
 
 def fill(ledger: Ledger, count: int) -> None:
     """Write orders in the proportions of a busy team: most are stored, the newest queued or in flight.
 
-    Each has a partition that asks for it, a link, and the journal of its way. The ledger must be empty.
+    Each has a partition that asks for it, a link, and a journal of its states. The ledger must be empty.
     """
     queued, flying = (share * count // 100_000 for share in (QUEUED, IN_FLIGHT))
     stored = make_order(1, state=State.STORED, account=ACCOUNT, booked_at=NOW - timedelta(days=20))
@@ -108,7 +108,7 @@ _SCORED = ScoreResult(score="motion", version="1", values={"motion": 0.5})
 
 
 def everyday_queries(ledger: Ledger, clock: Clock, count: int) -> dict[str, Callable[[], object]]:
-    """Return what a tick, a run, `status` and a check ask, by name."""
+    """Return the queries of a tick, a run, `status` and a check, by name."""
     newest = count - QUEUED * count // 100_000
     [order] = ledger.queries.get_many([newest])
     request = OrderRequest(idempotency_key="backfill7", run_id="r", max_points=1)

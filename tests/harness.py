@@ -42,7 +42,7 @@ KNOWN = "known"
 
 
 def no_client() -> SeedanceClient:
-    """Fail: what uses these services must not reach the vendor."""
+    """Fail: these services must not reach the vendor."""
     raise AssertionError("nothing may be sent to the vendor")
 
 
@@ -74,7 +74,7 @@ class FastClock:
 
 @dataclass
 class Engine:
-    """An engine whose vendor is an emulator that is reached by HTTP."""
+    """An engine whose vendor is an emulator reached over HTTP."""
 
     emulator: RunningEmulator
     services: Services
@@ -101,7 +101,7 @@ class Engine:
         return place_orders(self.services, quotes, request)
 
     def run(self, placed: list[Placed] | None = None, owner: str = "w") -> list[Event]:
-        """Do all the work there is, or wait for some orders; return the events."""
+        """Do all pending work, or wait for some orders; return the events."""
         only = None if placed is None else [placement.order.order_id for placement in placed]
         with in_background(partial(advance, self.services, owner=owner, only=only)) as events:
             return list(events)

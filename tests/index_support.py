@@ -20,7 +20,7 @@ PART = f"{FOLDER}part-00001.parquet"
 
 
 def rows_of(store: MemoryStore, folder: str = FOLDER) -> list[dict[str, Any]]:
-    """Return what a reader of all parts gets, whatever the manifest names."""
+    """Return the rows of all parts in the folder, also of those that the manifest does not name."""
     rows: list[dict[str, Any]] = []
     for key in sorted(store.objects):
         if key.startswith(folder) and key.endswith(".parquet"):

@@ -1,4 +1,4 @@
-"""`archive --apply` in a process that ends at one of its moments, by a real SIGKILL.
+"""`archive --apply` in a process that ends at a chosen moment, by a real SIGKILL.
 
 A moment is before or after a statement in the ledger, a commit, or a request to S3. Parts have two orders.
 """

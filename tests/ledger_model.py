@@ -58,10 +58,10 @@ class Model:
 
     Attributes:
         linked: The orders that each partition has pointed at, by set and key.
-        held: Orders as the workers that still live hold them.
+        held: Orders as the workers that still run hold them.
         lost: Orders as workers held them before they lost them.
         requests: When each request that pays again was first made, by its key.
-        asks: What each partition asks for, by set and key, and since when it is removed.
+        asks: The order that each partition asks for, and when it was removed, by set and key.
     """
 
     now: datetime = datetime(2026, 4, 29, 18, 0, tzinfo=UTC)
@@ -74,12 +74,12 @@ class Model:
     asks: dict[tuple[str, str], tuple[Identity, datetime | None]] = field(default_factory=dict)
 
     def next_attempt(self, identity: Identity) -> int:
-        """Attempts count over all scopes."""
+        """Return the number of the next attempt; attempts count over all scopes."""
         same = [order.attempt for order in self.orders.values() if order.identity[:2] == identity[:2]]
         return 1 + max(same, default=0)
 
     def candidates(self, identity: Identity) -> dict[int, ModelOrder]:
-        """Return the orders of a scope that are not void; for no scope, and without one, of any scope."""
+        """Return the orders that did not fail in a scope; without a scope, or with none there, in any."""
         of_any_scope = {
             number: order
             for number, order in self.orders.items()
@@ -112,7 +112,7 @@ class Model:
         return Outcome.ORDERED, None
 
     def under_key(self, key: str) -> int:
-        """Return what all orders of a request cost so far."""
+        """Return the cost so far of all orders of a request."""
         return sum(
             ESTIMATE if order.state in RESERVED_STATES else order.charged or 0
             for order in self.orders.values()
@@ -120,7 +120,7 @@ class Model:
         )
 
     def read(self, prompt_set: str, wanted: dict[str, Identity]) -> None:
-        """A set's file was read; queued orders that it no longer wants are withdrawn."""
+        """Read a set's file; withdraw queued orders that no partition asks for any longer."""
         for (name, key), (identity, removed_at) in self.asks.items():
             if name == prompt_set and key not in wanted and removed_at is None:
                 self.asks[name, key] = identity, self.now
@@ -148,7 +148,7 @@ class Model:
         )
 
     def is_wanted(self, number: int) -> bool:
-        """Return True while a partition asks for an order, or was given it and may still ask."""
+        """Return True while a partition asks for an order, or points at it and may still ask."""
         partitions = [partition for partition, numbers in self.linked.items() if number in numbers]
         return any(partition not in self.asks for partition in partitions) or self.is_asked(number, self.asks)
 

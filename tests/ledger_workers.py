@@ -24,7 +24,7 @@ class Draws(Protocol):
 
 
 class Script:
-    """Draws that were decided before, in their order."""
+    """Choices that were made in advance, in order."""
 
     def __init__(self, *values: object) -> None:
         self._values = iter(values)
@@ -56,7 +56,7 @@ class Workers:
         for number in due - wanted:
             order = self.ledger.queries.get(number)
             if (order.state, order.due_at) == (State.QUEUED, self.model.orders[number].due_at):
-                assert len(taken) == room  # its turn did not come
+                assert len(taken) == room  # there was no room to reach it
             else:
                 self.model.withdraw(number)
         for order in taken:
@@ -204,7 +204,7 @@ class Workers:
         return self.model.held[data.draw(st.sampled_from(self.model.held_with_state(state)))]
 
     def render(self, worker: str) -> None:
-        """Bring what can be claimed, and what is held, to stored videos, without any trouble."""
+        """Take all orders that are held or can be claimed to stored videos, without any fault."""
         self.claim(Script(4, None, True), worker)
         for number in self.model.held_with_state(State.CLAIMED):
             self.receive_reply(Script(number, "task"), worker)

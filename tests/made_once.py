@@ -35,7 +35,7 @@ def _empty_ledger() -> tuple[bytes, bytes]:
 
 
 def prepare_ledger(url: str) -> None:
-    """Write an empty ledger with an id of its own, if the URL names a file of SQLite that is not there."""
+    """Write an empty ledger with an id of its own, if the URL names a SQLite file that does not exist."""
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists():
         return
@@ -46,7 +46,7 @@ def prepare_ledger(url: str) -> None:
 
 
 def empty_ledger(engine: sa.Engine) -> None:
-    """Make a ledger in PostgreSQL new again: empty, with another id, and counting from 1."""
+    """Reset a ledger in PostgreSQL: empty, with a new id, counting from 1."""
     with engine.begin() as connection:
         for table in metadata.tables.values():
             connection.execute(table.delete())

@@ -38,11 +38,11 @@ def make_clip(
     Args:
         frames: At 24 a second.
         size: Width and height in pixels; None for no picture at all.
-        with_audio: Whether it has an audio track of the same length.
+        with_audio: Add an audio track of the same length.
         codec: FFmpeg's name of the video encoder.
         empty: The track for pictures holds none.
         loud: The audio track holds noise.
-        turned: By how many degrees a player turns it clockwise.
+        turned: The degrees by which a player turns it clockwise.
         pixel_aspect: The shape of its pixels.
         pixels: FFmpeg's name of their format.
         transfer: The number of the transfer function.

@@ -57,7 +57,7 @@ def filtering(share: float) -> History:
 
 
 def stopping(since: float) -> History:
-    """Be honest up to a time, and show everything as it was then afterwards."""
+    """Be honest up to a time; afterwards, show everything as it was then."""
     return lambda task, now: honest(task, min(now, since))
 
 

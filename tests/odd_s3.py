@@ -28,8 +28,8 @@ class Manners:
         locked: Demands a checksum or an MD5, as for Object Lock.
         denied: The methods and "LIST", "COPY" that the credentials may not use.
         most_bytes: The largest body that the proxy in front of it takes.
-        lengths: Whether a HEAD says how long an object is.
-        metadata: Whether it keeps any.
+        lengths: A HEAD gives an object's length.
+        metadata: It keeps the metadata of objects.
         answer: Status, headers and body of its answer to everything.
     """
 
@@ -186,5 +186,5 @@ def running_odd_s3() -> Iterator[OddS3]:
 
 
 def without_secret(message: str) -> bool:
-    """Return True where a message quotes no secret."""
+    """Return True when a message quotes no secret."""
     return re.search("canary", message) is None

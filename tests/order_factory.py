@@ -21,15 +21,15 @@ class Details:
     """The records of workers on an order's way to a state.
 
     Attributes:
-        worker: Who claims it; its lease lasts an hour.
+        worker: The worker that claims it; its lease lasts an hour.
         held: Points that the vendor holds; None for the estimate.
         charged: Points that it charged; "usual": the estimate, the penalty of a rejection, 0 for a failure.
-        task: More of the task when it is submitted.
-        outcome: More of the task when it has ended.
+        task: Further fields of the task when it is submitted.
+        outcome: Further fields of the task when it has ended.
         reason: Why it failed, was rejected or is uncertain.
         error_class: The kind of a failure or rejection; None for the usual one.
         retry_at: When its next attempt is due; None for no further attempt.
-        artifacts: Replaces what is recorded of a stored video.
+        artifacts: Replaces recorded fields of a stored video.
         reported: A stored video was reported to Dagster.
     """
 
@@ -52,7 +52,7 @@ class OrderFactory:
         ledger: The ledger.
         clock: Its clock.
         paced: The clock moves on: a second with each step, a minute while a task renders.
-        prefix: The store's, in the keys of stored videos.
+        prefix: The store's prefix, with which the keys of stored videos begin.
         defaults: Fields of every order and of its request, and details of its way.
     """
 
@@ -90,7 +90,7 @@ class OrderFactory:
         return [self.advance(order, state, **_only(_DETAILS, fields)) for order in placed]
 
     def advance(self, order: Order, state: State, **details: Any) -> Order:
-        """Take an order to a state, through all that lie between."""
+        """Take an order to a state, through all states in between."""
         return self._advance(order, state, Details(**_only(_DETAILS, self._defaults) | details))
 
     def _advance(self, order: Order, state: State, details: Details) -> Order:

@@ -113,7 +113,7 @@ class Team:
         return placed.order
 
     def send(self) -> Order:
-        """Send what may be sent; return the one order of the set as it is afterwards."""
+        """Send all orders that may be sent; return the set's only order as it is afterwards."""
         self.engine.submit()
         return self.orders()[-1]
 

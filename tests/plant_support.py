@@ -20,7 +20,7 @@ def one_clock(engine: Any) -> None:
 
 
 def make_known(engine: Any, text: str = "a known one") -> None:
-    """Give both sides one clock and make a task of ours; the history is held against it."""
+    """Give both sides one clock and make a task of ours, which the history must list to be trusted."""
     one_clock(engine)
     engine.run(engine.place(text, name="known", idempotency_key=text))
     engine.services.clock.forward(seconds=10)
@@ -38,7 +38,7 @@ def waiting_run(
     Args:
         engine: The engine.
         accepted: The orders that it waits for.
-        on_event: Called with each event, before the next is asked for.
+        on_event: Called with each event, before the next one is requested.
         on_delay: Called with the reason of each delay.
     """
     ids = [placement.order.order_id for placement in accepted]
@@ -61,7 +61,7 @@ def waiting_run(
 async def events_of(
     services: Services, *, owner: str, only: Sequence[int] | None = None, **box: Any
 ) -> list[Event]:
-    """Advance in this thread; return what was emitted."""
+    """Advance in this thread; return the events."""
     events: list[Event] = []
 
     async def emit(event: Event) -> None:
@@ -77,7 +77,7 @@ def delays(events: Sequence[Event]) -> list[str]:
 
 
 class Once:
-    """Does something at the first event that fits, and something else at the first that fits later."""
+    """A sequence of reactions: each runs once, at the first event that matches after the one before."""
 
     def __init__(self, *steps) -> None:
         self._steps = list(steps)

@@ -19,7 +19,7 @@ from seedance_dagster.ledger.tables.schema import journal, orders
 
 
 class Planter:
-    """Changes what one source says about an order of a world, by default the first."""
+    """A set of changes to one source's data about an order of a world, by default the first."""
 
     def __init__(self, world: World, clock: Clock, order_id: int = 1) -> None:
         self.world, self.clock = world, clock
@@ -64,12 +64,12 @@ class Planter:
         self.world.change_task(self.order, **fields)
 
     def echo(self, **fields: Any) -> None:
-        """Change what the vendor's task says it was asked for; None leaves a field out."""
+        """Change the request that the vendor's task reports; None leaves a field out."""
         asked = self.world.vendor.tasks[self.task_id].input | fields
         self.task(input={name: value for name, value in asked.items() if value is not None})
 
     def forget_task(self) -> None:
-        """Let the vendor know nothing of the task."""
+        """Make the vendor forget the task."""
         del self.world.vendor.rows[self.task_id], self.world.vendor.tasks[self.task_id]
 
     def foreign_task(self) -> None:
@@ -130,7 +130,7 @@ class Planter:
         self.world.dagster.events.append(event_of(self.order, metadata={}))
 
     def ordered_first(self, *, observed: bool) -> None:
-        """Materialize the task as an order that had none, and observe its submission or not."""
+        """Let the task be materialized before its submission, which is observed later or never."""
         events = self.world.dagster.task_events
         [submitted] = [event for event in events if event.task_id == self.task_id]
         queued = {"seedance/task_id": NOT_SUBMITTED, "seedance/points_held": 0}

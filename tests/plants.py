@@ -1,7 +1,8 @@
-"""Tables of differences to plant: a line is one kind of damage, and what an audit and its repair make of it.
+"""Tables of differences to plant: one kind of damage a row, with the results of an audit and its repair.
 
-A line says how it is planted, names each finding with the beginning of what repair says about it, how many
-replaced objects are kept, and the findings of a second audit (by default those that repair left).
+A row says how the damage is planted, and gives each finding with the start of the repair's message, the
+number of replaced objects that are kept, and the findings of a second audit (by default those that the
+repair left).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ CONTRADICTED = "other sources contradict its manifest: "
 
 
 class Plant(NamedTuple):
-    """One kind of damage, and what becomes of it."""
+    """One kind of damage, its findings and their repair."""
 
     name: str
     plant: Callable[[Planter], object]
@@ -45,7 +46,7 @@ INDEX_PART = "seedance/spots/index/part-00001.parquet"
 
 
 def manifest_of(p: Planter) -> bytes:
-    """Return the manifest as it is."""
+    """Return the manifest as it is stored."""
     return p.world.store.objects[p.key("manifest")]
 
 

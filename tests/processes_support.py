@@ -29,7 +29,7 @@ _LOADED = [
 
 
 def loaded_processes() -> ForkServerContext:
-    """Return the way to start processes that use a ledger: its modules are loaded once, not in each."""
+    """Return a multiprocessing context whose processes share modules that are loaded once."""
     context = get_context("forkserver")
     context.set_forkserver_preload(_LOADED)
     return context

@@ -1,4 +1,4 @@
-"""S3 servers that other people make, as far as packages ship them."""
+"""S3 servers of other projects, as far as packages ship them."""
 
 from __future__ import annotations
 

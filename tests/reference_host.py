@@ -18,7 +18,7 @@ class Hosted:
 
     Attributes:
         then: What follows the body: "end", "silence", "drops" or "zeros".
-        unique: Each answer ends in other bytes.
+        unique: Each answer ends in different bytes.
     """
 
     body: bytes = b""
@@ -49,7 +49,7 @@ class ReferenceFiles(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}{path}"
 
     def sample(self, name: str, *, seconds: float = 5, **manners) -> str:
-        """Make a small real file of the type that its name says."""
+        """Make a small real file of the type in its name."""
         return self.put(f"/{name}", sample(name, seconds=seconds), **manners)
 
     def gets(self) -> list[str | None]:
@@ -125,7 +125,7 @@ def running_reference_files() -> Iterator[ReferenceFiles]:
 
 
 def sample(name: str, *, seconds: float = 5) -> bytes:
-    """Make a small real file of the type that its name says."""
+    """Make a small real file of the type in its name."""
     stem, _, extension = name.rpartition(".")
     return sample_file(stem, extension, duration_ms=round(seconds * 1000), ratio="16:9")
 

@@ -42,7 +42,7 @@ def add_task(
     request: GenerationRequest | None = None,
     **fields: Any,
 ) -> str:
-    """Let the vendor make a task of the numbered prompt, and Dagster hear of it; return its id."""
+    """Make a task of the numbered prompt at the vendor, and report it to Dagster; return its id."""
     task_id = task_id or f"task-{number}"
     asked = request or make_request(f"cat {number}")
     task = Task(
@@ -97,13 +97,13 @@ def submission(number: int, task_id: str, attempt: int = 1, **metadata: Any) -> 
 
 
 def forget(world: World, task_id: str) -> None:
-    """Let the vendor forget a task."""
+    """Make the vendor forget a task."""
     world.vendor.tasks.pop(task_id, None)
     world.vendor.rows.pop(task_id, None)
 
 
 def lose(world: World, folder: Path, clock: Clock) -> None:
-    """Put a new ledger in the place of a world's."""
+    """Replace a world's ledger with a new one."""
     world.services.claim_prefix()
     world.ledger.close()
     prepare_ledger(f"sqlite:///{folder}/new.db")
@@ -129,7 +129,7 @@ def restore(world: World, *prompts: Prompt) -> Plan:
 
 
 def answer(world: World, asked: Prompt, key: str = "p") -> Outcome | None:
-    """Return how an order of a prompt would be answered; None where a new one would be paid for."""
+    """Return the outcome of ordering a prompt again; None if a new order would be paid for."""
     partition = next(iter(PromptSet("spots", (asked,)).partitions.values()))
     new = NewOrder(
         prompt_set="spots",

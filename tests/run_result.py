@@ -11,7 +11,7 @@ import dagster as dg
 
 @dataclass(frozen=True)
 class RunResult:
-    """The result of a run, and what Dagster keeps of it."""
+    """The result of a run, and Dagster's records of it."""
 
     result: dg.ExecuteInProcessResult
     instance: dg.DagsterInstance

@@ -30,7 +30,7 @@ def texture(seed: int = 1, size: tuple[int, int] = (SIZE, SIZE), *, low: int = 2
         top, left = noise.integers(0, size[0]), noise.integers(0, size[1])
         height, width = noise.integers(3, 16, 2)
         picture[top : top + height, left : left + width] = noise.integers(low, high)
-    picture.flags.writeable = False  # shared
+    picture.flags.writeable = False  # all tests share it
     return picture
 
 
@@ -47,7 +47,7 @@ def make_film(
     Args:
         frames: Arrays of 0 to 255.
         sound: Samples from -1 to 1, at 48 kHz; one row for each channel.
-        turned: By how many degrees a player turns it clockwise.
+        turned: The degrees by which a player turns it clockwise.
         crf: The quality, from 0 (best) to 51.
         pixel_aspect: The shape of the pixels.
     """

@@ -37,9 +37,8 @@ _TEXTS = (
 )
 _STEPS = 20
 _STORE, _LIMITS = MemoryStore(), Limits.load()
-_APART_S = (
-    200.0  # how far another program's equal task keeps from our POSTs: nearer, nothing could tell them apart
-)
+# The least time between our POSTs and another program's equal task: nearer, nothing could tell them apart.
+_APART_S = 200.0
 
 
 class History:
@@ -47,7 +46,7 @@ class History:
 
     Attributes:
         tally: Counts of what happened.
-        violations: What may never happen, in words.
+        violations: A message for each thing that happened and never may.
     """
 
     def __init__(self, seed: int, ledger: Ledger, clock: Clock) -> None:
@@ -192,7 +191,7 @@ class History:
         self.ledger.tasks.release(worker.name)
 
     async def other_program(self) -> None:
-        """Another program on the account makes a task, often of a text of ours."""
+        """Make a task as another program on the account, often with a text of ours."""
         self.clock.forward(seconds=_APART_S)
         text, task_type, ratio = self.draw_request()
         fields = self.rng.choice(({}, {}, {"resolution": "1080p"}, {"duration": 6}))
@@ -202,14 +201,14 @@ class History:
         self.clock.forward(seconds=_APART_S)
 
     async def pay(self) -> None:
-        """Someone pays into the account, gets a refund or spends on other things."""
+        """Change the balance, as a payment, a refund or other spending would."""
         self.vendor.points += self.rng.choice((4_000_000, 8_000_000, 10**9, -4_000_000, -100_000))
 
     async def change_key(self) -> None:
         self.vendor = self.rng.choice(self.vendors)
 
     async def emit(self, event: object) -> None:
-        """Take no notice: the ledger says it all."""
+        """Ignore the event: the ledger has everything."""
 
     def check(self) -> None:
         orders = {order.order_id: order for order in self.ledger.queries.find()}

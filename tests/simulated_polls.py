@@ -33,7 +33,7 @@ _KINDS = {
     Kind("seedance-2", 5, "720p"): 1.0,
     Kind("seedance-2", 15, "720p"): 1.4,
 }
-_SPREAD = 0.25  # of the logarithm of a kind's times
+_SPREAD = 0.25  # standard deviation of the logarithm of a kind's times
 _LATENCY_S, _IDLE_S = 0.25, 1.0
 _POSTS, _GETS, _PAGES = 4, 8, 4  # workers, as in the engine
 _WITH_YOUNG = 5
@@ -49,7 +49,7 @@ class Figures:
         lags: Seconds from the end of each task at the vendor until it was seen.
         gets: How often each of these tasks was polled.
         requests: Requests by kind: post, get, page.
-        seconds: For how long.
+        seconds: The time over which they were measured.
     """
 
     lags: list[float] = field(default_factory=list)
@@ -80,8 +80,8 @@ class Simulation:
         rate: Requests a second.
         mean_s: The mean time that a task takes; `slots / mean_s` end in a second.
         history: The vendor's history; None for polls without it.
-        planned: False for the waits of before: none depends on the load or the length of a video.
-        seed: Of all that is drawn.
+        planned: False for fixed waits, which do not depend on the load or the length of a video.
+        seed: The seed of all random choices.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Simulation:
             self._plan(task, 0.0)
 
     def run(self, *, warm_up_s: float, measured_s: float) -> Figures:
-        """Run, and return what was measured behind the warm-up."""
+        """Run, and return the figures measured after the warm-up."""
         self._measure_from = warm_up_s
         self.figures.seconds = measured_s
         pages = _PAGES if self._history is not None else 0
@@ -149,7 +149,7 @@ class Simulation:
         return self.figures
 
     def _take(self, kind: str, now: float) -> Callable[[float], None] | None:
-        """Return what a worker asks for next, as the function that takes the answer."""
+        """Return a worker's next request, as the function that takes its answer."""
         if kind == "post":
             if not self._free:
                 return None

@@ -31,7 +31,7 @@ class SimulatedTask:
     """A task; `source` is the order whose POST made it, None for another program's.
 
     Attributes:
-        mark: What it gives back, if anything.
+        mark: The mark that it gives back, if any.
     """
 
     task_id: str
@@ -45,11 +45,11 @@ class SimulatedTask:
 
 @dataclass
 class Oddities:
-    """The ways of one vendor.
+    """The oddities of one vendor.
 
     Attributes:
         offset: The time that its clock is ahead of ours.
-        echo: Names of `_ECHOES` that it does to texts.
+        echo: The changes, by their names in `_ECHOES`, that it makes to texts.
         rendered: It echoes the defaults too.
         silent: It echoes nothing.
         lag: How late its history lists a task.
@@ -58,7 +58,7 @@ class Oddities:
         retention: How long its history remembers a task.
         types: How its history names types.
         reports_balance: Its account shows the balance.
-        marks: How many of its tasks give back the mark of their POST, as a share.
+        marks: The share of its tasks that give back the mark of their POST.
         one_address: All its tasks give back the newest mark of the account instead.
     """
 
@@ -102,7 +102,7 @@ class SimulatedVendor:
     """One account at the vendor.
 
     Attributes:
-        fate: What becomes of the next POST: "answered", "lost after", "lost before" or "refused".
+        fate: The fate of the next POST: "answered", "lost after", "lost before" or "refused".
         order_id: The order whose POST is next.
         sends_marks: POSTs carry marks.
         beside: Another program makes an equal task while the next POST is under way.

@@ -66,7 +66,7 @@ class SteppedEngine:
 
     @property
     def vendor(self) -> Any:
-        """The emulator's inside."""
+        """The emulator behind the API."""
         return self.app.state.emulator.vendor
 
     def open_client(self, base_url: str = BASE_URL) -> SeedanceClient:
@@ -88,7 +88,7 @@ class SteppedEngine:
         self.services = replace(self.services, policy=replace(Policy(), **policy))
 
     def control(self, path: str, **body: Any) -> Any:
-        """Change how the emulator behaves, without the way over HTTP."""
+        """Change how the emulator behaves, without HTTP."""
         return _CONTROLS[path](self.app.state.emulator, body)
 
     def create_out_of_band(self, text: str, *, task_type: str = "seedance-2-fast", **fields: Any) -> str:
@@ -99,7 +99,7 @@ class SteppedEngine:
     def place(
         self, *texts: str, name: str = "spots", task_type: str = "seedance-2-fast", **fields: Any
     ) -> list[Order]:
-        """Order some texts; the numbers of their partitions go on from the last."""
+        """Order some texts; the numbers of their partitions continue from the last."""
         done = len(self.ledger.queries.find(prompt_set=name))
         placed = []
         for number, text in enumerate(texts, done):
@@ -143,7 +143,7 @@ class SteppedEngine:
         return self.read(*self.work(step))
 
     def know(self, *, task_type: str = "seedance-2-fast") -> Order:
-        """Make a task of ours that is certain, with a reply at once; the history is held against it."""
+        """Make a task of ours whose POST is answered, which the history must list to be trusted."""
         [order] = self.place("a known one", name=KNOWN, task_type=task_type)
         [known] = self.submit_only(order)
         return known

@@ -1,4 +1,4 @@
-"""A worker process that is stopped behind its last look: `python -m stopped_worker LEDGER API ORDERS`."""
+"""A worker process that is stopped before its POSTs: `python -m stopped_worker LEDGER API ORDERS`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def work(ledger_url: str, api_url: str) -> None:
 
 
 def stop_behind_the_looks(count: int) -> None:
-    """Let the process stop itself, once, when so many looks have let their orders leave and none has left."""
+    """Make the process stop itself once, after `count` looks at claims and before any of their POSTs."""
     reason_to_wait, looks, stopped = ClaimLook.reason_to_wait, [], asyncio.Event()
 
     async def looking(self: ClaimLook) -> str | None:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class KeepingWriter:
-    """A writer that keeps to conditions, as far as a check of the store asks."""
+    """A writer that honors conditions, as far as a check of the store tests them."""
 
     knows_conditions = knows_checksums = True
 
@@ -55,7 +55,7 @@ class MemoryStore(VideoStore):
         self.before_put: Callable[[str], None] = lambda _: None
 
     def check_writable(self) -> None:
-        """Accept it: a dictionary can be written."""
+        """Do nothing: a dictionary can always be written."""
 
     def below(self, folder: str) -> VideoStore:
         return MemoryFolder(self, f"{self.prefix}/{folder}")

@@ -21,7 +21,7 @@ from seedance_dagster.prompts.models import Prompt, PromptSet
 
 SECONDS = 5
 VIDEO_POINTS, REMOVAL_POINTS = 7_500_000, 500_000
-"""The price of a preview of that length, and that of the removal of its watermark."""
+"""The price of a preview of that length, and the price of removing its watermark."""
 
 
 def catalog_with_removal() -> Catalog:
@@ -37,12 +37,12 @@ def catalog_with_removal() -> Catalog:
 
 
 def know_the_price(engine: Any) -> None:
-    """Let an engine know what the removal of a watermark costs."""
+    """Give an engine the price of removing a watermark."""
     engine.services = replace(engine.services, load_catalog=catalog_with_removal)
 
 
 def preview(text: str, *, name: str = "p0", **fields: Any) -> Prompt:
-    """Return a prompt for a preview whose watermark is removed, unless it says otherwise."""
+    """Return a prompt for a preview whose watermark is removed, unless its fields say otherwise."""
     request_fields = {
         "task_type": "seedance-2-preview",
         "duration": SECONDS,

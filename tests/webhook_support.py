@@ -91,7 +91,7 @@ def status_of(connection: socket.socket) -> int:
 
 
 def raw_status(receiver: Receiver, head: str, chunks: Iterable[bytes]) -> int:
-    """Send a delivery by hand, as long as it is read; return the status of the answer."""
+    """Send a delivery by hand until the receiver stops reading; return the status of the answer."""
     with begun_request(receiver, head) as connection:
         with contextlib.suppress(OSError):
             for chunk in chunks:

@@ -108,7 +108,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Callable[..., contextlib.AbstractContextManager[World]]:
-    """Starts everything on a prompt set file, with the definitions of a file; keeps its folder."""
+    """Starts the whole stack on a prompt file and a file of definitions; a second start reuses its folder."""
 
     @contextlib.contextmanager
     def start(

@@ -27,7 +27,7 @@ def accepted_per_prompt(system) -> dict[str, int]:
 
 
 def test_refusals_repeats_and_edits(world, tmp_path):
-    """Three refused of 100: one run, 97 videos, three named; again: free; one edited: one generated."""
+    """A run stores 97 of 100 videos and names 3 refusals; a repeat is free, an edit makes one video."""
     texts = hundred()
     refused = {"p010", "p050", "p099"}
     texts |= {key: f"{texts[key]} [fault:moderation]" for key in refused}
@@ -68,7 +68,7 @@ def test_refusals_repeats_and_edits(world, tmp_path):
 
 
 def test_a_killed_waiting_run_is_finished_by_the_sensor(world, tmp_path):
-    """Kill -9 of a waiting run half-way: the sensor finishes, every prompt was accepted exactly once."""
+    """After kill -9 of a waiting run, the sensor finishes; every prompt was accepted exactly once."""
     prompts = write_prompts(tmp_path / f"{NAME}.jsonl", hundred())
     with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as system:
         keys = system.partitions(NAME, 100)
@@ -89,7 +89,7 @@ def test_a_killed_waiting_run_is_finished_by_the_sensor(world, tmp_path):
 
 
 def test_everything_stopped_and_started_again_goes_on(world, tmp_path):
-    """Stopped in the middle of a backfill and started again, it goes on where it was."""
+    """A stack that is stopped in the middle of a backfill continues when it is started again."""
     prompts = write_prompts(tmp_path / f"{NAME}.jsonl", hundred())
     with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as system:
         keys = system.partitions(NAME, 100)
@@ -102,7 +102,7 @@ def test_everything_stopped_and_started_again_goes_on(world, tmp_path):
 
 
 def test_a_large_backfill_becomes_several_runs(world, tmp_path):
-    """Each run orders its own part, they share the slots, and the index behind them is written once more."""
+    """Each run orders its own part, all share the slots, and the index after them is written once more."""
     texts = dict(list(hundred().items())[:30])
     prompts = write_prompts(tmp_path / f"{NAME}.jsonl", texts)
     with world(

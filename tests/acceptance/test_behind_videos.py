@@ -28,7 +28,7 @@ _EVENTS = """query { assetNodeOrError(assetKey: {path: ["captions"]}) { ... on A
 
 
 def test_an_asset_behind_the_videos_is_made_in_the_same_backfill(world, tmp_path):
-    """It gets every video, the backfill is green, and each partition of the set keeps its own metadata."""
+    """The asset gets every video, and each partition of the set keeps its own metadata."""
     prompts, definitions = tmp_path / "spots.jsonl", tmp_path / "team.py"
     texts = {f"p{number}": f"prompt {number}" for number in range(4)}
     prompts.write_text("".join(json.dumps({"id": key, "prompt": text}) + "\n" for key, text in texts.items()))

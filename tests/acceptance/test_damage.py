@@ -38,7 +38,7 @@ def stored(system: Any) -> dict[str, Any]:
 
 
 def test_an_audit_of_200_prompts(world, tmp_path):
-    """It is clean during and after a backfill; of seven kinds of damage a repair leaves two."""
+    """An audit is clean during and after a backfill; of seven kinds of damage a repair leaves two."""
     port = free_port()
     texts = prompts(f"http://127.0.0.1:{port}", COUNT)
     file = tmp_path / f"{NAME}.json"

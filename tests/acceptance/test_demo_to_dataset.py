@@ -1,4 +1,4 @@
-"""From `seedance-dagster demo` to a dataset that Hugging Face's library loads, as a visitor does it."""
+"""A visitor's way from `seedance-dagster demo` to a dataset that Hugging Face's library loads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def gallery(tmp_path: Path) -> Iterator[str]:
 
 
 def command(*words: str) -> Any:
-    """Run a command beside the demo, and return what it says as JSON."""
+    """Run a command beside the demo, and return its JSON output."""
     done = subprocess.run([*COMMAND, *words, "--json"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)

@@ -16,7 +16,7 @@ _INDEX = """query { assetNodeOrError(assetKey: {path: ["spots", "index"]}) { ...
 
 @pytest.mark.parametrize("refused", [(), ("p3",)])
 def test_a_group_with_its_index_is_one_backfill(world, tmp_path, refused):
-    """It ends by itself; the index lists what came, also where a prompt was refused, and is in sync."""
+    """The backfill ends, and the index lists every video, is in sync, and leaves out a refused prompt."""
     prompts = tmp_path / f"{NAME}.jsonl"
     texts = {f"p{number}": f"prompt {number}" for number in range(6)}
     texts |= {key: f"{texts[key]} [fault:moderation]" for key in refused}

@@ -1,4 +1,4 @@
-"""Dagster's pages in a browser: what a person clicks, and reads where something went wrong."""
+"""Dagster's pages in a browser: what a person clicks, and where the reasons of failures are shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUDGET = "the budget of prompt set dear of 0.50 USD a day"
 
 
 def test_a_person_reads_on_the_pages_why_there_is_no_video(world, page, tmp_path):
-    """A backfill is clicked for a set with a refused prompt and one over its budget: both pages say why."""
+    """The pages of a backfill name the refused prompt of one set and the full budget of another."""
     folder = tmp_path / "prompt_sets"
     folder.mkdir()
     for name, texts in SETS.items():
@@ -52,7 +52,7 @@ def test_a_person_reads_on_the_pages_why_there_is_no_video(world, page, tmp_path
 
 
 def click_materialize_all(page: playwright.Page, url: str, name: str) -> str:
-    """Click what launches a backfill of a whole set, and return its id."""
+    """Launch a backfill of a whole set by clicks, and return its id."""
     page.goto(f"{url}/locations/__repository__@definitions.py/asset-groups/{name}")
     page.get_by_role("button", name="Materialize all").click()
     page.get_by_role("button", name="All", exact=True).click()

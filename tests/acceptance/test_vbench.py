@@ -17,7 +17,7 @@ COUNT, REPEATED = 946, 2
 
 @pytest.mark.skipif(not PROMPTS.exists(), reason="the VBench prompts are not part of this repository")
 def test_a_backfill_of_tasks_brings_every_video_home(world, tmp_path):
-    """One backfill of tasks: all 946 prompts show a video, in few runs, each request paid for once."""
+    """One backfill of tasks gives all 946 prompts a video, in few runs; each request is paid for once."""
     with world(PROMPTS, "--render-seconds", "2", "--plan-limit", "200") as system:
         keys = system.partitions(NAME, COUNT)
         system.backfill(["tasks"], keys, NAME)

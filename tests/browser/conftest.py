@@ -40,7 +40,7 @@ class _Body(io.BytesIO):
 
 
 class _S3:
-    """An S3 client that only reads, from one clip and one poster for all keys."""
+    """A read-only S3 client with the same clip and the same poster for all keys."""
 
     def __init__(self, clip: bytes, poster: bytes) -> None:
         self._content = {"mp4": clip, "jpg": poster}

@@ -29,7 +29,7 @@ def passes_axe(page: Page) -> None:
 
 
 def test_pairs_are_judged_by_keyboard(page: Page, address: str, shown: Ledger) -> None:
-    """From the list to the last pair, undo, and the results, without a mouse after the first page."""
+    """After the first page, keys alone answer all pairs, undo an answer, and show the results."""
     orders = OrderFactory(shown, Clock())
     for prompt in ("mug", "cup"):
         for resolution in ("480p", "720p"):
@@ -68,7 +68,7 @@ def test_pairs_are_judged_by_keyboard(page: Page, address: str, shown: Ledger) -
 
 
 def test_a_read_only_gallery_takes_no_answer(page: Page, serve: Callable[..., str]) -> None:
-    """It says how it is started otherwise, and nothing fails in its console."""
+    """The page says how to start the gallery for reviews, and its console shows no error."""
     page.goto(f"{serve(review=False)}/compare/pair?{urlencode(QUESTION)}")
     expect(page.locator("main")).to_contain_text("start it with --review")
     passes_axe(page)

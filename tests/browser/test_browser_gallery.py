@@ -56,7 +56,7 @@ def test_verdicts_by_keyboard(page: Page, shown: Ledger) -> None:
 
 
 def test_a_key_concerns_the_tile_that_is_marked(page: Page, shown: Ledger) -> None:
-    """It does so while the panel still shows the clip before."""
+    """A key applies to the marked tile even while the panel still shows the previous clip."""
     tile(page, "cat").click()
     page.wait_for_selector("#panel article")
     page.route("**/clip?*", lambda route: None)  # the panel hangs
@@ -94,7 +94,7 @@ def test_a_note_is_kept(page: Page, shown: Ledger) -> None:
 
 
 def test_filters_are_a_part_of_the_address(page: Page) -> None:
-    """By tag, state and text; what has no video says why."""
+    """Tag, state and text filter the tiles through the address; a tile without a video says why."""
     page.locator('select[name="set"]').select_option("spots")
     page.wait_for_url("**set=spots**")
     page.get_by_label("summer").check()
@@ -114,7 +114,7 @@ def test_filters_are_a_part_of_the_address(page: Page) -> None:
 
 
 def test_a_hostile_prompt_does_nothing(page: Page) -> None:
-    """It is shown as it was written, in the tile and in the panel."""
+    """Tile and panel show the prompt as it was written, and none of its markup has an effect."""
     tile(page, "hostile").click()
     expect(page.locator("#panel .prompt-text")).to_have_text(HOSTILE)
     assert page.title() == "All prompt sets - gallery"
@@ -122,7 +122,7 @@ def test_a_hostile_prompt_does_nothing(page: Page) -> None:
 
 
 def test_a_visitor_logs_in(browser: Browser, serve: Callable[..., str]) -> None:
-    """The form lets in who knows the token, and leads on to the clip of the link that was followed."""
+    """The form admits a visitor who knows the token, and leads on to the clip of the followed link."""
     page = browser.new_page()
     page.goto(f"{serve(token=SecretStr('a-token-that-is-long'))}/?set=spots&clip=harbour")
     page.get_by_label("Token").fill("a guess")
@@ -135,7 +135,7 @@ def test_a_visitor_logs_in(browser: Browser, serve: Callable[..., str]) -> None:
 
 
 def test_everybody_can_use_it(page: Page) -> None:
-    """No violation of axe's rules: contrast, names, roles and landmarks."""
+    """The pages violate none of axe's rules about contrast, names, roles and landmarks."""
     tile(page, "cat").click()
     page.wait_for_selector("#panel article")
     results = Axe().run(page)

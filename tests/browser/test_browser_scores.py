@@ -33,7 +33,7 @@ def scored(page: Page, shown: Ledger) -> Page:
 
 
 def test_videos_are_filtered_by_scores(scored: Page) -> None:
-    """The names are offered, each condition has a field of its own, and emptied it is gone."""
+    """The page offers the scores by name; each condition has a field, and an emptied one disappears."""
     offered = [option.get_attribute("value") for option in scored.locator("#scores option").all()]
     assert offered == ["mood==", "motion>="]
     scored.locator("input[name=score]").fill("motion>=0.2")
@@ -54,7 +54,7 @@ def test_videos_are_filtered_by_scores(scored: Page) -> None:
 
 
 def test_videos_are_sorted_by_a_score(scored: Page) -> None:
-    """Prompts by their best take, which says its value; the choice is kept, also beside a filter."""
+    """Prompts are sorted by their best take, which shows its value; a filter keeps the choice."""
     scored.get_by_label("Sorted by").select_option("motion, highest first")
     scored.wait_for_url("**scores.motion**")
     assert partitions(scored) == ["cat", "cat.t2", "harbour", "hostile"]
@@ -71,7 +71,7 @@ def test_videos_are_sorted_by_a_score(scored: Page) -> None:
 
 
 def test_finals_have_a_row_of_their_own(page: Page, shown: Ledger) -> None:
-    """Choosing a final by its number says nothing of the drafts, and the other way round."""
+    """Choosing a final by its number gives no verdict on the drafts, nor the other way round."""
     orders = OrderFactory(shown, Clock())
     asked = {"mug": PartitionRequest("draft", is_draft=True), "mug.final": PartitionRequest("final")}
     takes = {"mug.t2": PartitionRequest("draft", take=2, is_draft=True)}

@@ -41,14 +41,17 @@ _LONGEST_S = 700
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--seed", type=int, help="Seed of the first round; the next rounds have the next numbers.")
+@click.option("--seed", type=int, help="Seed of the first round; later rounds count on from it.")
 @click.option("--database", type=click.Choice(["sqlite", "postgresql"]), help="Database of all rounds.")
 @click.option("--side-by-side", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--keep", is_flag=True, help="Keep the folders of passed rounds too.")
 @click.option(
-    "--histories", type=click.IntRange(0), default=0, help="Random histories of lost replies first."
+    "--histories",
+    type=click.IntRange(0),
+    default=0,
+    help="Run this many random histories of lost replies first.",
 )
-@click.option("--cluster", type=click.IntRange(4), help="Run one backfill of so many prompts on a cluster.")
+@click.option("--cluster", type=click.IntRange(4), help="Run one backfill of this many prompts on a cluster.")
 def main(
     rounds: int,
     seed: int | None,
@@ -84,9 +87,11 @@ def main(
         service = stack.enter_context(
             s3(folder / "s3", folder / "s3.log", for_children(environ), port=free_port())
         )
-        boto3.client("s3", region_name="us-east-1")  # its service model is read once, not by every worker
+        boto3.client("s3", region_name="us-east-1")  # reads its service model once for all workers
         assert threading.active_count() == 1, "workers are forked, so this process must have no threads"
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # leaving the blocks stops the others
+        signal.signal(
+            signal.SIGTERM, lambda *_: sys.exit("stopped")
+        )  # leaving the blocks stops the other processes
         running = _results(plans, folder, service.environ, server, side_by_side)
         for result in stack.enter_context(contextlib.closing(running)):
             results.append(result)
@@ -155,7 +160,7 @@ def _start(plan: Plan, folder: Path, s3_environ: dict[str, str], server: sa.URL 
         try:
             os.setpgid(0, 0)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.alarm(_LONGEST_S)  # ends also when nobody stops it
+            signal.alarm(_LONGEST_S)  # it ends even if nothing stops it
             run_round(plan, folder, s3_environ, server)
         finally:
             os._exit(0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _MAY_LINK = ("ledger", "books.json")
-"""In the names of what may hold links to the vendor's files: the emulator's own books have every request."""
+"""Parts of the names of files that may hold links to the vendor's files; the books have every request."""
 
 
 def leaks(around: Environment, evidence: Evidence) -> list[str]:

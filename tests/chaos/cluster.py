@@ -41,7 +41,7 @@ _BIN = Path(sys.executable).parent
 
 @dataclass
 class Cluster:
-    """The running programs, and what a person would ask of them."""
+    """The running programs, and the steps that a person would take with them."""
 
     folder: Path
     environ: dict[str, str]
@@ -76,7 +76,7 @@ class Cluster:
         )
 
     def kill(self, child: Child) -> int:
-        """Kill a program with all its processes, as a machine that is gone; return how many there were."""
+        """Kill a program with all its processes, as if its machine failed; return their number."""
         self.children.remove(child)
         processes = psutil.Process(child.process.pid).children(recursive=True)
         for process in processes:
@@ -104,7 +104,7 @@ class Cluster:
 
 
 def run_cluster(count: int) -> list[str]:
-    """Run a backfill on a cluster; return what is wrong afterwards, and print the figures."""
+    """Run a backfill on a cluster; print its figures, and return the problems found afterwards."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(_temporary_folder()))
         cluster = _start_services(folder, stack, count)
@@ -164,7 +164,7 @@ def _start_services(folder: Path, stack: contextlib.ExitStack, count: int) -> Cl
     port = free_port()
     cluster = Cluster(folder, environ | emulator.environ | s3.environ, stack)
     cluster.environ |= {
-        "PATH": f"{_BIN}{os.pathsep}{environ.get('PATH', '')}",  # dagster-celery starts celery
+        "PATH": f"{_BIN}{os.pathsep}{environ.get('PATH', '')}",  # dagster-celery starts celery from it
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "DAGSTER_POSTGRES_URL": _url(server, "postgresql+psycopg2", "dagster"),
         "SEEDANCE_LEDGER_URL": _url(server, "postgresql", "ledger"),
@@ -202,7 +202,7 @@ def _is_reported(ledger: Ledger, api: DagsterApi, count: int) -> bool:
 
 
 def _verdict(cluster: Cluster, ledger: Ledger, count: int) -> list[str]:
-    """Return what is wrong, by the vendor's accounts, the ledger, S3 and the audit of all four."""
+    """Return the problems that the vendor's accounts, the ledger, S3 and an audit show."""
     wrong = []
     summary = cluster.books("/summary")
     click.echo(f"at most {summary['peak_calls_per_second']} requests in a second reached the vendor")
@@ -248,10 +248,10 @@ def _after(seconds: float) -> Callable[[], bool]:
 
 @contextlib.contextmanager
 def _temporary_folder() -> Iterator[str]:
-    """Make a folder that stays where something went wrong."""
+    """Make a folder that stays if the block raises."""
     import tempfile
 
     folder = tempfile.mkdtemp(prefix="seedance-cluster-")
-    Path(folder).chmod(0o755)  # PostgreSQL runs as another user where this is root
+    Path(folder).chmod(0o755)  # under root, PostgreSQL runs as another user
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

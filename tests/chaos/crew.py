@@ -16,7 +16,7 @@ from chaos.boundaries import UNHARMED, Life
 
 CRASHED = 70
 on_termination = False
-_LIFE_S = 180  # a process ends also when nobody stops it
+_LIFE_S = 180  # a process ends even if nothing stops it
 
 
 def fork(log: Path, work: Callable[[], None]) -> int:
@@ -33,7 +33,7 @@ def fork(log: Path, work: Callable[[], None]) -> int:
         os.dup2(output, 1)
         os.dup2(output, 2)
         work()
-    except Exception:  # noqa: BLE001  the round reports whatever it is
+    except Exception:  # noqa: BLE001  the round reports any error
         crashed = True
         traceback.print_exc()
     finally:

@@ -23,10 +23,10 @@ from seedance_dagster.storage.s3 import VideoStore
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that a round is judged by, read once.
+    """The evidence on which a round is judged, read once.
 
     Attributes:
-        links: The partitions that each order was given to, by order id.
+        links: The links of partitions to each order, by order id.
         objects: The bucket's objects under the round's prefix, by key.
     """
 
@@ -81,7 +81,7 @@ def outstanding(around: Environment, books: dict[str, Any]) -> list[str]:
     linked = {(link.prompt_set, link.partition) for of_order in links.values() for link in of_order}
     missing = wanted - linked
     if around.plan.policy.budgets:
-        missing = set()  # what exceeded the budget was not ordered
+        missing = set()  # prompts that the budget has no room for are not ordered
     left = [f"{name}/{key} was never ordered" for name, key in sorted(missing)]
     left += [
         f"order {order.order_id} ({order.prompt_set}/{order.partition}) is {order.state}: "
@@ -153,6 +153,6 @@ def _objects(store: VideoStore) -> dict[str, bytes]:
         Bucket=store.bucket, Prefix=f"{store.prefix}/"
     )
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-    # What the store is tried with goes as it came.
+    # A check of the store may be writing and deleting its own object.
     keys = [key for key in keys if ".writable" not in key]
     return {key: store.get_bytes(key) for key in keys}

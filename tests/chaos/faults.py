@@ -49,10 +49,10 @@ _MARKERS = (
     "garbage",
 )
 BROKEN_FOR_EVER = ("[fault:garbage]",)
-"""In the text of a prompt whose file the vendor never delivers whole."""
+"""Markers of prompts whose file the vendor never delivers whole."""
 
 ENDS_WITHOUT_TASK = {"invalid"}
-"""Classes with which an order fails whose POST was refused."""
+"""The error classes of an order whose POST was refused."""
 
 ENDS_BY_OUTCOME = {
     "vendor-trouble": "vendor",
@@ -61,7 +61,7 @@ ENDS_BY_OUTCOME = {
     "task-cancelled": "unknown",
     "task-expired": "unknown",
 }
-"""The class of a failed order by what became of its task."""
+"""The error class of a failed order, by the outcome of its task."""
 
 
 def draw_rates(rng: random.Random) -> dict[str, float]:

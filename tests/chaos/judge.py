@@ -62,12 +62,12 @@ def _counts(evidence: Evidence) -> Counter[str]:
             "stored": sum(order.state is State.STORED for order in evidence.orders),
             "rejected": sum(order.state is State.REJECTED for order in evidence.orders),
             "failed": sum(order.state is State.FAILED for order in evidence.orders),
-            "outstanding by the vendor's doing": sum(order.state in OPEN for order in evidence.orders),
+            "left open by the vendor": sum(order.state in OPEN for order in evidence.orders),
             "further attempts": sum(order.attempt > 1 for order in evidence.orders),
             "uncertain": steps["claimed", "uncertain"],
-            "settled by hand": sum("by hand" in str(entry.detail) for entry in entries),
+            "resolved by hand": sum("by hand" in str(entry.detail) for entry in entries),
             "adopted": steps["uncertain", "submitted"],
-            "freed": steps["uncertain", "queued"],
+            "requeued": steps["uncertain", "queued"],
             "watermarks removed": sum(
                 order.state is State.STORED and order.source_order_id is not None for order in evidence.orders
             ),
@@ -96,18 +96,18 @@ def _ordered_once(evidence: Evidence) -> Iterator[str]:
     for order in evidence.orders:
         groups[order.fingerprint, order.take, order.scope].append(order)
     wanted = _wanted(evidence)
-    # No watermark is taken off a video that never came to be.
+    # A video that was never made has no watermark to remove.
     needed = {name for name, source in wanted.items() if source is None or not _all_failed(groups[source])}
     if not groups.keys() <= wanted.keys() or not (
         needed <= groups.keys() or evidence.around.plan.policy.budgets
     ):
-        yield f"ordered are {sorted(groups.keys() ^ needed)} too much or too little"
+        yield f"orders are missing or superfluous: {sorted(groups.keys() ^ needed)}"
     for name, orders in groups.items():
         attempts = sorted(order.attempt for order in orders)
         if attempts != list(range(1, len(orders) + 1)):
             yield f"{name} has the attempts {attempts}"
         paid = [order.idempotency_key for order in orders if order.state is not State.FAILED]
-        # Runs of other sets that regenerate wish for a video of the same request each.
+        # Runs of other sets that regenerate each want a video of their own for the same request.
         wishes = set(paid) if evidence.around.plan.regenerate else set(paid[:1])
         if len(paid) > len(wishes):
             yield f"{name} was ordered again although an order of {sorted(wishes)} did not fail"
@@ -117,7 +117,7 @@ def _ordered_once(evidence: Evidence) -> Iterator[str]:
 
 
 def _wanted(evidence: Evidence) -> dict[_Identity, _Identity | None]:
-    """Return what must be ordered, each removal of a watermark with what renders its video."""
+    """Return the orders that must exist, each removal of a watermark with the order of its video."""
     wanted: dict[_Identity, _Identity | None] = {}
     for prompts in evidence.around.plan.sets:
         for partition in prompts.partitions.values():
@@ -155,16 +155,17 @@ def _money(evidence: Evidence) -> Iterator[str]:
             estimate, price = order.estimated_points, task["points_price"]
             yield f"order {order.order_id} is estimated at {estimate}, its price is {price}"
         charged = task["points_charged"] + task["points_penalty"]
-        if (order.points_charged or 0) != charged:
-            yield f"order {order.order_id} is booked with {order.points_charged}, charged were {charged}"
+        points = order.points_charged or 0
+        if points != charged:
+            yield f"order {order.order_id} has {points} points booked; the vendor charged {charged}"
     booked = sum(order.points_charged or 0 for order in evidence.orders)
     ours = sum(task["points_charged"] + task["points_penalty"] for task in evidence.tasks.values())
     if booked != ours:
-        yield f"booked are {booked} points in all, charged were {ours}"
+        yield f"{booked} points are booked in all; the vendor charged {ours}"
 
 
 def _budget(evidence: Evidence) -> Iterator[str]:
-    """Check that never more was reserved and charged than the budget; the journal has every moment."""
+    """Check that the journal never has more points reserved and charged than the budget."""
     for budget in evidence.around.plan.policy.budgets:
         orders = {order.order_id: order for order in evidence.orders}
         used: dict[int, int] = {}
@@ -209,7 +210,7 @@ def _stored(evidence: Evidence) -> Iterator[str]:
         manifest = evidence.objects.get(str(order.manifest_key))
         poster = evidence.objects.get(str(order.poster_key))
         if video is None or manifest is None or poster is None:
-            yield f"order {order.order_id} is stored, but not all of its objects are there"
+            yield f"order {order.order_id} is stored, but not all of its objects exist"
             continue
         fields = json.loads(manifest)
         if not hashlib.sha256(video).hexdigest() == order.sha256 == fields["sha256"]:
@@ -246,6 +247,6 @@ def _bucket(evidence: Evidence) -> Iterator[str]:
         if order.state in {State.SUCCEEDED, State.STORED}
     }
     for key in evidence.objects:
-        # The leftover of a killed check of the bucket is not a video.
+        # A killed check of the bucket leaves an object that is not a video's.
         if key.endswith("/manifest.json") and key not in known:
             yield f"the ledger knows nothing of the manifest at {key}"

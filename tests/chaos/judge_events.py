@@ -33,12 +33,12 @@ def judge_events(evidence: Evidence, folder: Path) -> Iterator[str]:
                     if _has_removal(evidence, order, link, ended=(State.FAILED, State.REJECTED)):
                         continue  # the video without the watermark is shown
                     yield from _of_video(instance, evidence, order, link)
-                    if not _has_removal(evidence, order, link):  # then the newest task is that of the removal
+                    if not _has_removal(evidence, order, link):  # else the newest task is the removal's
                         yield from _of_task(instance, order, link)
 
 
 def _has_removal(evidence: Evidence, order: Order, link: Link, *, ended: Collection[State] = ()) -> bool:
-    """Return True for a video whose watermark is taken off for the partition, unless that ended so."""
+    """Return True if an order removes the watermark for the partition, in none of the `ended` states."""
     return any(
         removal.source_order_id == order.order_id
         and removal.state not in ended
@@ -88,7 +88,7 @@ def _newest(instance: dg.DagsterInstance, asset: str, link: Link) -> dict[str, A
 
 
 def _submission(instance: dg.DagsterInstance, link: Link, ordered: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the observation of the task of an order that was materialized before it had one."""
+    """Return the observed submission of an order whose task was materialized before it existed."""
     wanted = dg.AssetRecordsFilter(
         asset_key=asset_key(link.prompt_set, TASKS), asset_partitions=[link.partition]
     )
@@ -112,4 +112,4 @@ def _differences(
         return
     for key, value in wanted.items():
         if metadata.get(key) != value:
-            yield f"{name}: {key} is {metadata.get(key)} in Dagster, and {value} in truth"
+            yield f"{name}: {key} is {metadata.get(key)} in Dagster, but should be {value}"

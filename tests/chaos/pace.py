@@ -28,7 +28,7 @@ _DOWNLOAD_S = {"storm": (3.0, 1.0), "calm": (20.0, 10.0)}
 
 
 def turn_clock(path: Path, ahead_s: float) -> None:
-    """Turn the wall clock of all workers of a round; they read it here at each look."""
+    """Set the wall clock of all workers of a round; they read this file whenever they need the time."""
     new = path.with_suffix(".new")
     new.write_text(str(ahead_s))
     new.replace(path)
@@ -40,7 +40,7 @@ def _clock_of(path: Path) -> type[datetime]:
         def now(cls, tz: Any = None) -> datetime:
             try:
                 ahead_s = float(path.read_text())
-            except FileNotFoundError:  # nobody has turned it yet
+            except FileNotFoundError:  # it is right so far
                 ahead_s = 0.0
             return datetime.now(tz) + timedelta(seconds=ahead_s)
 
@@ -48,7 +48,7 @@ def _clock_of(path: Path) -> type[datetime]:
 
 
 def quicken(*, page_size: int, phase: str, clock: Path) -> None:
-    """Shorten every delay; raise for a name that is gone, because rounds would then prove less than they say.
+    """Shorten every delay; raise if its name is gone, since rounds would then prove less than they claim.
 
     Args:
         page_size: Rows of the history on one page.

@@ -18,7 +18,7 @@ from seedance_dagster.money import Window
 from seedance_dagster.prompts.models import PromptSet
 
 ROLES = ("daemon-1", "daemon-2", "command")
-"""Workers beside the waiting runs, of which each prompt set has one."""
+"""Workers besides the waiting runs; each prompt set has one waiting run."""
 
 PERSON = "person"
 """The operator of the calm, for orders that only a person can resolve."""
@@ -38,7 +38,7 @@ _PACING = Pacing(
 )
 
 _GUIDED = replace(_PACING, heavy_round_s=0.0, sweep_s=0.3, shown_running_s=0.4)
-"""The waits of every other round, in which the history guides the polls of however few tasks."""
+"""The waits of every other round, in which the history guides polls even of few tasks."""
 
 _CUT_SHORT = 5  # lives of a role
 
@@ -207,7 +207,7 @@ def _disturbances(
         "kill": lambda: {"role": rng.choice(roles)},
         "stop": lambda: {"role": rng.choice(roles)},
         "stall": lambda: {"role": rng.choice(roles), "seconds": rng.uniform(0.3, 0.7 * lost_s)},
-        # So long that its claims may have been reconciled and sent by others.
+        # Long enough for others to reconcile and send its claims.
         "sleep": lambda: {"role": rng.choice(roles), "seconds": lost_s * rng.uniform(1.1, 1.4)},
         "clock": lambda: {
             "seconds": rng.uniform(0.5, 2.0),

@@ -28,7 +28,7 @@ class EmulatorProcess:
     """An emulator that can be frozen, killed and started again on its ports.
 
     Args:
-        plan: Has its settings and key.
+        plan: The plan with its settings and key.
         folder: The folder of the round.
     """
 

@@ -13,7 +13,7 @@ from seedance_dagster.prompts.files import FileReference
 
 
 def as_sent(order: Order) -> dict[str, Any]:
-    """Return the request that the order's task must have, files of the team's own as their hashes."""
+    """Return the request that the order's task must have, with hashes for the team's own files."""
     if order.source_order_id is not None:
         return RemovalRequest(video_url=str(order.source_url)).to_wire()
     request = GenerationRequest.model_validate(order.request, strict=False).to_wire()
@@ -24,7 +24,7 @@ def as_sent(order: Order) -> dict[str, Any]:
 
 
 def as_ordered(request: dict[str, Any]) -> dict[str, Any]:
-    """Return a task's request, links to the vendor's file service replaced by the hashes of what is there."""
+    """Return a task's request, with hashes for links to the vendor's file service."""
     links = request["input"].get("image_urls", ())
     if not any("/uploads/" in link for link in links):
         return request

@@ -27,7 +27,7 @@ from chaos.storm import Storm
 from chaos.world import settle_in
 from seedance_dagster.ledger.ledger import Ledger
 
-_CALM_S = 300.0  # a round that has ended waits no longer; a busy machine needs it
+_CALM_S = 300.0  # only busy machines need it; a round ends as soon as it can
 _STOP_S = 15.0
 
 

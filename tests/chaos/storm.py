@@ -22,7 +22,7 @@ _OUT_OF_BAND = {
     "duration": 4,
     "aspect_ratio": "1:1",
 }
-_LONGEST = 4  # times as long as planned at most
+_LONGEST = 4  # times the planned length
 
 
 class Storm:
@@ -134,7 +134,7 @@ class Storm:
         return True
 
     def _turn_clock(self, ahead_s: float, until: float) -> bool:
-        """Turn the wall clock of all workers, and later turn it right again."""
+        """Set the wall clock of all workers ahead, and right again later."""
         turn_clock(self._clock, ahead_s)
         self._later.append((until, lambda: turn_clock(self._clock, 0.0)))
         return True
@@ -176,13 +176,13 @@ class Storm:
         taken = self._points_left()
         self._emulator.control("settings", points=0)
 
-        def return_orders() -> None:
+        def refill() -> None:
             if self.down:
-                self._later.append((until + 1, return_orders))
+                self._later.append((until + 1, refill))
             else:
                 self._emulator.control("settings", points=taken + self._points_left())
 
-        self._later.append((until, return_orders))
+        self._later.append((until, refill))
         return True
 
     def _points_left(self) -> int:

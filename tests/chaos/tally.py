@@ -13,7 +13,8 @@ def line(result: Result) -> str:
     text = (
         f"{'ok  ' if not result.violations else 'FAIL'} seed {result.seed:<6} {result.seconds:5.1f} s  "
         f"{result.about}: {result.tally['stored']} stored, {result.kills.total()} kills, "
-        f"{result.faults.total()} faults, {result.tally['adopted']} adopted, {result.tally['freed']} freed"
+        f"{result.faults.total()} faults, {result.tally['adopted']} adopted, "
+        f"{result.tally['requeued']} requeued"
     )
     if not result.violations:
         return text

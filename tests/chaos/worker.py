@@ -43,10 +43,10 @@ from seedance_dagster.settings import Settings
 CALM_TIMEOUT_S = 10.0
 CALM_LEASE_S = 15.0
 _REST_S = {"daemon": 0.2, "command": 0.4}
-_NO_BUDGET = "fit the budget"  # it does not, or they do not
+_NO_BUDGET = "fit the budget"  # after "it does not" or "they do not"
 UNEXPECTED = "UNEXPECTED"
 """The start of a line of a worker's output that no fault excuses."""
-_NOBODY = "http://127.0.0.1:9/hook"  # marks are what is tried; deliveries are hints at most
+_NOBODY = "http://127.0.0.1:9/hook"  # only its marks are tested; no delivery arrives
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def work(around: Environment, role: str, life: Life) -> None:
 
 
 def _persist(around: Environment, step: Callable[[Services], None]) -> None:
-    """Do a step as a tick or a run would; repeat it when the product reports that it cannot do it now."""
+    """Do a step as a tick or a run would; repeat it while the product reports that it cannot do it now."""
     store = around.settings.open_store()
     while not crew.on_termination:
         try:

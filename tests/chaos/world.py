@@ -64,7 +64,7 @@ def draw_sets(rng: random.Random) -> tuple[PromptSet, ...]:
 
 
 def settle_in(sets: Sequence[PromptSet], folder: Path) -> tuple[PromptSet, ...]:
-    """Return the sets as read from a folder, which their references to files start from."""
+    """Return the sets as if read from a folder, to which their file references are relative."""
     return tuple(replace(prompts, folder=folder.resolve()) for prompts in sets)
 
 

@@ -1,4 +1,4 @@
-"""`python -m fuzz`: damages files of a format, and prints what became of them."""
+"""`python -m fuzz`: damages files of a format, and prints how many were read or refused."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def main(suffix: str, files: int, seed: int, prompts: str | None, only: int | No
 
 
 def _cpu_seconds() -> float:
-    """Return the CPU time of this process and of its readers; those that ended have none any more."""
+    """Return the CPU time of this process and of its readers that still run."""
     readers = psutil.Process().children()
     return time.process_time() + sum(sum(reader.cpu_times()[:2]) for reader in readers)
 
@@ -71,7 +71,7 @@ def _cpu_seconds() -> float:
 def _outcome(suffix: str, content: bytes, path: Path) -> Outcome:
     try:
         return check_video(content, path) if suffix == "mp4" else check_prompt_file(suffix, content)
-    except Exception:  # noqa: BLE001  a traceback is what is looked for
+    except Exception:  # noqa: BLE001  any traceback is a fault
         return Outcome(read=False, fault=traceback.format_exc(limit=-3))
 
 

@@ -18,7 +18,7 @@ from seedance_dagster.prompts.prompt_file import PromptFile
 
 _CATALOG = Catalog.load()
 _PLACE = re.compile(r"\b(line|row|entry|prompt|column|columns|name) \S")
-# What concerns the file as a whole, or a file without lines.
+# Problems of the file as a whole, or of a file without lines.
 _WHOLE = re.compile(
     r"contains (no prompts|more )|must be a mapping|is nested too deeply|is UTF-(16|32) text|unpacks to"
     r"|is not UTF-8 text: it looks|is not text but|is an HTML page|is a pointer|begins like a \.\w+ file"
@@ -33,8 +33,8 @@ class Outcome:
     """The end of a file: read or refused.
 
     Attributes:
-        read: Something of it can be used.
-        fault: What does not hold; empty where all does.
+        read: Some of its content can be used.
+        fault: The rule that it breaks; empty for none.
         words: The first problem.
     """
 

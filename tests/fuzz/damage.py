@@ -14,12 +14,12 @@ HOSTILE = [
 ]
 _SEPARATORS = (b"\n", b",", b"\t", b": ", b" ")
 _MOST_INDEX = 3_000
-_PLACED = ("parquet", "feather")  # they point into themselves, so what moves is broken at once
-_DESCRIPTION = 2_000  # bytes at their end
+_PLACED = ("parquet", "feather")  # files with offsets inside, so that moving any bytes breaks them at once
+_DESCRIPTION = 2_000  # bytes at the end of those
 
 
 def damaged(suffix: str, content: bytes, chance: random.Random) -> bytes:
-    """Return a file with up to four damages, most of an mp4's in its index."""
+    """Damage a file in a few places, most of an mp4's in its index."""
     if suffix == "mp4":
         return _damaged_video(content, chance)
     if suffix in _PLACED and chance.random() < 0.7:
@@ -52,7 +52,7 @@ def _changed(content: bytes, chance: random.Random) -> bytes:
 
 
 def _overwritten(content: bytes, chance: random.Random) -> bytes:
-    """Change a few bytes in their places, half of them in the description at the end."""
+    """Overwrite a few bytes, half of them in the description at the end."""
     data = bytearray(content)
     for _ in range(chance.randint(1, 3)):
         first = max(0, len(data) - _DESCRIPTION) if chance.random() < 0.5 else 0
@@ -62,7 +62,7 @@ def _overwritten(content: bytes, chance: random.Random) -> bytes:
 
 
 def _shuffled(content: bytes, chance: random.Random) -> bytes:
-    """Exchange, repeat or remove lines, cells, or words, or put a hostile one in the place of one."""
+    """Swap, repeat or remove lines, cells or words, or replace one with a hostile one."""
     separator = chance.choice(_SEPARATORS)
     parts = content.split(separator)
     one, other = chance.randrange(len(parts)), chance.randrange(len(parts))
@@ -79,7 +79,7 @@ def _shuffled(content: bytes, chance: random.Random) -> bytes:
 
 
 def _with_damaged_member(content: bytes, chance: random.Random) -> bytes:
-    """Damage a part of an archive, which stays one: its checksums are right."""
+    """Damage one member of an archive, whose checksums stay right."""
     out = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(content)) as whole,

@@ -33,7 +33,7 @@ def location(s3_server, tmp_path_factory):
 
 @pytest.mark.long
 def test_a_run_with_references_and_faults_is_clean(location, s3_server, monkeypatch):
-    """Whatever went wrong on the way, all four sources agree in the end, byte by byte."""
+    """After all faults, the four sources agree byte by byte."""
     document, done = audit(location, s3_server, monkeypatch, "--deep")
     assert document["findings"] == []
     assert done.exit_code == 0

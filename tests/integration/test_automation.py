@@ -68,7 +68,7 @@ def yesterday(location):
 
 
 def test_an_automation_condition_spends_nothing_without_a_limit(location):
-    """Row d6: held to the rule of `seedance_order_pending`, and the message says what to set."""
+    """Automation obeys the rule of `seedance_order_pending`, and the message says what to set (d6)."""
     done = automated(location)
     assert done.message.startswith(
         "nothing was ordered: spots: nothing limits what it may spend: set SEEDANCE_PENDING_USD_PER_RUN"
@@ -81,7 +81,7 @@ def test_an_automation_condition_spends_nothing_without_a_limit(location):
 
 
 def test_the_limit_of_a_run_holds_for_automation(location):
-    """As much is ordered as fits, the rest is named and never ordered without another request."""
+    """Prompts that fit are ordered; the others are named and never ordered without another request."""
     location.reload(pending_usd_per_run=1.5 * A_VIDEO)
     done = automated(location, config={"max_cost_usd": 100})
     assert ordered(location) == ["ant"]
@@ -95,7 +95,7 @@ def test_the_limit_of_a_run_holds_for_automation(location):
 
 @pytest.mark.long
 def test_what_a_budget_postponed_is_ordered_when_there_is_room(location):
-    """The sensor has it ordered on another day, once, and nothing that nobody asked for."""
+    """The sensor has the postponed prompt ordered once on a later day, and no other prompt."""
     location.write(PROMPTS | {"owl": "an owl"})
     small, large = (limited(location, budget_usd_per_day=count * A_VIDEO) for count in (1.5, 2.5))
     with location.using(seedance=small):

@@ -92,7 +92,7 @@ def test_off_peak_orders_wait_and_are_sent_after(at):
 
 
 def test_without_credits_a_run_waits_and_goes_on_when_they_are_there(at):
-    """The run says what is missing; buying credits is enough, and nothing is posted before."""
+    """The run says that credits are missing, posts nothing until they are bought, and then continues."""
     with at(points=1_000_000) as engine:
         reasons = []
 
@@ -200,7 +200,7 @@ def test_submitting_stops_at_the_configured_number_of_rejections_until_the_next_
 
 
 def test_a_retry_after_vendor_trouble_exceeds_no_budget(at):
-    """The next attempt takes the place of the failed one, whose points came back, to the point."""
+    """The next attempt replaces the failed one, whose points came back, exactly to the point."""
     day = Budget(window=Window.DAY, points=2 * A_VIDEO)
     with at() as engine:
         wanted = make_prompt_set("a cat [fault:vendor-trouble*1]", "a dog [fault:vendor-trouble*2]")
@@ -273,7 +273,7 @@ def test_429_pauses_for_as_long_as_the_vendor_says(refusing, clock, retry_after,
 
 
 def test_the_reason_of_a_refused_post_stays_on_the_order_and_in_the_journal(refusing):
-    """The reason why an order was queued again can be read afterwards."""
+    """The order and its journal keep the reason why the order was queued again."""
     engine = refusing(429, "active task count 4 has reached the plan limit", {})
     engine.place("a cat")
     [order] = engine.submit()

@@ -1,4 +1,4 @@
-"""Terminated runs: they order and wait no more, say what goes on, and leave it to the sensor."""
+"""Terminated runs: they stop ordering and waiting, say what continues, and leave it to the sensor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def location(s3_server, tmp_path_factory):
 
 
 def terminate(location: CodeLocation) -> None:
-    """Do as Dagster's launcher: mark the run as canceling, then interrupt its process."""
+    """Terminate a run as Dagster's launcher does: mark it as canceling, then interrupt its process."""
     [run] = location.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     location.instance.report_run_canceling(run)
     os.kill(os.getpid(), signal.SIGINT)
@@ -128,7 +128,7 @@ def test_a_run_terminated_while_dagster_writes(location, monkeypatch):
 
 @pytest.mark.long
 def test_a_terminated_run_of_the_sensor_s_job(location, monkeypatch):
-    """It releases the job's lease too, so that the next run can start at once."""
+    """A terminated run releases the job's lease too, so that the next run can start at once."""
     assert location.run("fox1", "fox2", assets=("tasks",)).success
     with terminated_while_dagster_writes(location, monkeypatch):
         done = location.advance()

@@ -23,14 +23,14 @@ def make(look: Looking, lists: dict[str, list[str]], state: State) -> None:
 
 
 def outcome(look: Looking, lists: dict[str, list[str]]) -> tuple[bool, Outcome]:
-    """Return whether a file was read again, and what asking for the prompt again comes to then."""
+    """Request the prompt again; return True if its file was read again, and the outcome of the request."""
     read = look_again(look.services, quoted(look.services, lists))
     [answer] = quoted(look.services, lists)
     return read, answer.outcome
 
 
 def test_another_file_behind_the_same_link_is_another_request(references, look):
-    """A stored video answers while its file is the same; another one is ordered, and the first comes back."""
+    """A video is reused while its file is the same; a changed file is ordered, a restored one reused."""
     link = {"image_urls": [references.put("/cat.png", sample("cat.png"), headers={"ETag": '"1"'})]}
     make(look, link, State.STORED)
     assert outcome(look, link) == (False, Outcome.REUSED)
@@ -42,7 +42,7 @@ def test_another_file_behind_the_same_link_is_another_request(references, look):
 
 
 def test_the_same_file_with_a_new_validator_is_the_same_request(references, look):
-    """A host that was moved sends other headers; the bytes decide."""
+    """A host that was moved sends other headers, but equal bytes are the same request."""
     link = {"image_urls": [references.put("/moved.png", sample("cat.png"), headers={"ETag": '"1"'})]}
     make(look, link, State.STORED)
     references.put("/moved.png", sample("cat.png"), headers={"ETag": '"2"'})
@@ -50,7 +50,7 @@ def test_the_same_file_with_a_new_validator_is_the_same_request(references, look
 
 
 def test_a_file_that_differs_at_each_look_is_the_same_request(references, look, clock):
-    """A host that writes a date into each answer does not make its prompts be paid for at each run."""
+    """A host that writes a date into each answer does not make its prompts cost money in each run."""
     link = {"image_urls": [references.put("/dated.png", sample("cat.png"), unique=True)]}
     make(look, link, State.STORED)
     for _ in range(3):

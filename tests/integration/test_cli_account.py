@@ -86,7 +86,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_sync_with_another_ledger_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names both, until a person says that this one is meant (case m36)."""
+    """The message names both ledgers, until a person confirms this one (case m36)."""
     monkeypatch.setenv("SEEDANCE_LEDGER_URL", f"sqlite:///{home}/other.db")
     for command in (("sync",), ("cancel", "--all"), ("reconcile",), ("audit", "--repair")):
         done = run(*command)
@@ -106,7 +106,7 @@ def test_sync_with_another_ledger_is_refused(home: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.long
 def test_sync_of_a_second_set_of_one_name_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its prompts come into Dagster under a prefix, or when a person says that the files moved (case d5)."""
+    """A second set needs a key prefix, or a person who confirms that the files moved (case d5)."""
     monkeypatch.setenv("SEEDANCE_PROMPTS", str(home / "second"))
     done = run("sync", "--json")
     assert done.exit_code == 1
@@ -124,7 +124,7 @@ def test_sync_of_a_second_set_of_one_name_is_refused(home: Path, monkeypatch: py
 
 
 def test_sync_without_a_dagster_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without DAGSTER_HOME the message names it."""
+    """Without DAGSTER_HOME the message names that variable."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     done = run("sync")
     assert (done.exit_code, "DAGSTER_HOME" in done.output) == (1, True)

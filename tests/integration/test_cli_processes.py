@@ -106,7 +106,7 @@ def test_a_child_that_fails_to_start_is_explained(tmp_path: Path) -> None:
 
 
 def test_a_child_that_is_never_ready_is_explained(tmp_path: Path) -> None:
-    """Waiting ends after the time that was allowed."""
+    """Waiting ends after the allowed time, and the message explains it."""
     program = [sys.executable, "-c", "import time; time.sleep(600)"]
     with (
         running("sleeper", program, log=tmp_path / "log", environ=os.environ, folder=tmp_path) as child,

@@ -63,7 +63,7 @@ def consistent(engine: Engine, order: Order) -> bytes:
 
 
 def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chain, tmp_path, monkeypatch):
-    """It plays, is trusted and names its task; both recorded hashes lead `trace` to its prompt."""
+    """A signed video plays, is trusted and names its task; `trace` finds its prompt by both hashes."""
     with signing(include_prompt=True) as engine:
         [event] = [
             event for event in engine.run(engine.place("a cat in the rain")) if isinstance(event, Stored)
@@ -208,7 +208,7 @@ def test_another_copy_over_the_signed_video_is_replaced(signing, monkeypatch):
 
 
 def test_a_worker_with_an_expired_lease_uploads_nothing(signing, monkeypatch):
-    """Its signature made other bytes: they never lie under the facts of the worker that stored the video."""
+    """Its signature made other bytes, which never replace those of the worker that stored the video."""
     with signing() as engine:
         ledger, store = engine.services.ledger, engine.services.store
         put_file, accepted = store.put_file, engine.place("a cat")
@@ -245,7 +245,7 @@ def test_a_worker_with_an_expired_lease_uploads_nothing(signing, monkeypatch):
 @QUIET
 @pytest.mark.long
 def test_a_run_of_dagster_signs_and_never_keeps_the_key(s3_server, chain, tmp_path, monkeypatch):
-    """The key is text in a variable: the event shows what was signed, and Dagster stores no key."""
+    """With the key as text in a variable, the event shows the credential, and Dagster stores no key."""
     monkeypatch.setenv("SEEDANCE_C2PA_KEY", chain.key.read_text())
     (tmp_path / "location").mkdir()
     reached = S3Resource(

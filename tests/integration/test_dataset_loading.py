@@ -52,7 +52,7 @@ def exported(orders, tmp_path) -> Shop:
 
 
 def test_tables_are_read_by_duckdb_and_pandas(exported, tmp_path):
-    """All splits as one table, with types, and tags as JSON."""
+    """DuckDB and pandas read all splits as one table with types, and tags as JSON."""
     import duckdb
     import pandas as pd
 
@@ -67,7 +67,7 @@ def test_tables_are_read_by_duckdb_and_pandas(exported, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves files open
 def test_shards_are_streamed_by_webdataset(exported, tmp_path):
-    """Each clip with its row; a key has no dot."""
+    """Each clip is streamed with its row, under a key without a dot."""
     import webdataset as wds
 
     shards = sorted(map(str, (tmp_path / "ds" / "webdataset").rglob("*.tar")))
@@ -83,7 +83,7 @@ def test_shards_are_streamed_by_webdataset(exported, tmp_path):
 
 @pytest.mark.long
 def test_every_format_is_loaded_by_datasets(exported, tmp_path):
-    """By the folder's name alone, with splits, captions and bytes, and without a network."""
+    """`datasets` loads every format by the folder's name alone, without a network."""
     folder = str(tmp_path / "ds")
     environ = {"HF_HUB_OFFLINE": "1", "HF_HOME": f"{folder}/home", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
@@ -102,7 +102,7 @@ def test_every_format_is_loaded_by_datasets(exported, tmp_path):
 
 @pytest.mark.long
 def test_a_dataset_goes_to_s3_and_from_there(exported, tmp_path):
-    """A second export writes nothing; an outdated file is deleted, one of others stays."""
+    """A second export writes nothing; it deletes an outdated file, but no file of another program."""
     (tmp_path / "s3" / "training").mkdir(parents=True)
     with running_s3(tmp_path / "s3") as server:
         store = open_store(server, "training", "")

@@ -91,7 +91,7 @@ def test_a_run_with_a_rejected_prompt_leaves_each_check_with_its_result(location
 
 
 def test_one_check_can_be_executed_without_the_others(location):
-    """As the button on the Checks tab does it."""
+    """One check runs alone, as by the button on the Checks tab."""
     selection = dg.AssetSelection.checks(dg.AssetCheckKey(VIDEOS, "budget_remaining"))
     job = dg.define_asset_job("one_check", selection=selection)
     merged = dg.Definitions.merge(location.defs, dg.Definitions(jobs=[job]))

@@ -40,7 +40,7 @@ def ordered(location):
 
 
 def test_a_run_of_tasks_alone_returns_when_everything_is_ordered(location, ordered):
-    """The orders are queued and reported as such; nothing was sent yet, and no video is awaited."""
+    """The run reports its orders as queued, sends nothing and waits for no video."""
     done, books = ordered
     assert done.success
     assert done.events_of("tasks") == [(key, "materialization") for key in ("first", "edited", "removed")]
@@ -154,7 +154,7 @@ def test_an_edit_taken_back_shows_the_first_video_again(location, changed):
 
 
 def test_videos_alone_order_what_they_lack(location, changed):
-    """Their upstream is the same step, so a run of `videos` orders, once, and reports the task as well."""
+    """A run of `videos` alone orders each missing video once, and reports its task as well."""
     location.write({"first": "one, in the rain", "edited": "two"})
     done = location.run("first", "edited", assets=("videos",))
     assert done.success, done.message
@@ -225,7 +225,7 @@ def test_a_terminated_run_releases_its_orders(location, changed, monkeypatch):
 
 
 def test_orders_go_out_before_anything_is_reported(location, changed, monkeypatch):
-    """A run that cannot report any prompt yet has sent every POST; what it leaves is reported by the job."""
+    """A run sends every POST before it reports a prompt; the job reports what the run leaves."""
     location.write({"first": "one", "edited": "two", "rain": "eight", "snow": "nine"})
     location.tick()
     posts = location.books()["posts"]
@@ -255,7 +255,7 @@ def test_orders_go_out_before_anything_is_reported(location, changed, monkeypatc
 
 @pytest.mark.long
 def test_two_runs_of_the_job_share_the_work(location, changed):
-    """The second of two that may work does, and reports what the first does not."""
+    """With room for two runs, the second works too, and reports what the first does not."""
     location.write({"first": "one", "edited": "two", "shared": "ten"})
     location.tick()
     assert location.run("shared", assets=("tasks",)).success

@@ -54,7 +54,7 @@ def location(s3_server, tmp_path_factory) -> Iterator[CodeLocation]:
 
 @pytest.mark.long
 def test_files_become_videos_with_their_lineage(location):
-    """Both prompts have a video; event, manifest and order name path, hash and upload, and no signature."""
+    """Event, manifest and order of both videos name path, hash and upload of the file, and no signature."""
     for key, url, content in (("cat", "refs/cat.png", CAT), ("dog", DOG_IN_S3, DOG)):
         sha256 = hashlib.sha256(content).hexdigest()
         [order] = location.orders(key)
@@ -72,7 +72,7 @@ def test_files_become_videos_with_their_lineage(location):
 
 @pytest.mark.long
 def test_a_moved_file_is_reused_and_an_edited_one_is_ordered(location):
-    """Moving a file costs nothing; another content is another video."""
+    """Moving a file costs nothing; changed content is ordered as another video."""
     before = location.books()["tasks"]
     moved = location.folder / "prompts" / "elsewhere.png"
     (location.folder / "prompts" / "refs" / "moving.png").rename(moved)

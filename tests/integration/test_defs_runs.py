@@ -213,7 +213,7 @@ def second(location, first):
 
 
 def test_running_again_is_free_and_sends_no_rejected_prompt(location, second):
-    """Stored videos are reported again at no cost, and the rejected prompt is named in a warning alone."""
+    """Stored videos are reported again at no cost, and a warning names the rejected prompt."""
     before, again, after = second
     assert (before["tasks"], before["points_charged"]) == (after["tasks"], after["points_charged"])
     assert after["posts"] == 5
@@ -235,7 +235,7 @@ def test_a_run_of_tasks_alone_names_what_it_did_not_order(location, second):
 
 
 def test_a_plan_shows_the_costs_and_orders_nothing(location, second):
-    """With regenerate it counts every video as new; it ends green and sends nothing."""
+    """A plan counts every video as new with regenerate, succeeds and sends nothing."""
     before = location.books()
     done = location.plan(set="spots", partitions=["cat", "dog*"], regenerate=True)
     rows = [record.data for record in done.metadata["seedance/plan"].records]

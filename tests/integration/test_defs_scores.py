@@ -95,7 +95,7 @@ def test_scores_are_made_from_their_videos(location, scored):
 
 
 def test_the_checks_can_be_executed_alone(location, scored):
-    """They read the ledger and measure nothing."""
+    """Checks that are executed alone read the ledger and measure nothing."""
     job = location.defs.resolve_implicit_global_asset_job_def()
     selected = dg.AssetSelection.checks_for_assets(SCORES)
     keys = selected.resolve_checks(location.defs.resolve_asset_graph())
@@ -107,7 +107,7 @@ def test_the_checks_can_be_executed_alone(location, scored):
 
 
 def test_checks_say_which_videos_fall_short(location, scored):
-    """As warnings, in the run that scored; the job of all checks leaves them alone."""
+    """The run that scored warns of videos that fall short; the job of all checks does not."""
     evaluations = {
         evaluation.check_name: evaluation for evaluation in scored.result.get_asset_check_evaluations()
     }
@@ -126,7 +126,7 @@ def test_checks_say_which_videos_fall_short(location, scored):
 
 
 def test_the_index_has_the_scores(location, scored):
-    """The run that scored brings it up to date."""
+    """The run that scored brings the index up to date."""
     import io
 
     import pyarrow.parquet as pq
@@ -139,13 +139,13 @@ def test_the_index_has_the_scores(location, scored):
 
 
 def test_a_score_that_failed_leaves_the_verdict_to_a_person(location, scored):
-    """The rule accepts nothing of which something is not known."""
+    """The rule does not accept a video while any of its scores is unknown."""
     with location.ledger() as ledger:
         assert ledger.verdicts.current("spots") == {}
 
 
 def test_one_run_scores_at_a_time(location, scored):
-    """Another one ends at once, and says why."""
+    """A second scoring run ends at once, and says why."""
     with location.ledger() as ledger:
         assert ledger.leases.acquire(SCORE_LEASE, "another run", seconds=60)
         done = location.score()
@@ -171,7 +171,7 @@ def test_the_rule_accepts_once_everything_is_measured(location, scored):
 
 
 def test_a_partition_without_a_video_cannot_be_scored(location, scored):
-    """It is named, and the others are scored."""
+    """A partition without a video is named, and the others are scored."""
     prompts = {"one": "one", "two": "two", "three": "three"}
     location.write(prompts, **FIELDS)
     location.tick()
@@ -182,7 +182,7 @@ def test_a_partition_without_a_video_cannot_be_scored(location, scored):
 
 
 def test_scores_run_behind_videos_in_one_run(location, scored):
-    """Storing comes first, and what stands behind the scores runs as well."""
+    """A run stores first, then scores, then runs the assets that depend on the scores."""
     prompts = {"one": "one", "four": "four"}
     location.write(prompts, **FIELDS)
     location.reload()
@@ -193,7 +193,7 @@ def test_scores_run_behind_videos_in_one_run(location, scored):
 
 
 def test_an_unknown_score_is_an_error_of_its_file(location, scored):
-    """The set orders nothing until the name is right, and the message lists those that there are."""
+    """The set orders nothing until the name is right, and the message lists the known names."""
     location.write({"one": "one"}, "others")
     location.tick()
     location.write({"one": "one"}, "others", scores=["moton"])
@@ -209,7 +209,7 @@ def test_an_unknown_score_is_an_error_of_its_file(location, scored):
 
 
 def test_nothing_is_scored_where_no_set_has_scores(location, scored):
-    """No run is asked for, and no asset declared."""
+    """Without scores in any set, no run is requested and no asset declared."""
     location.write({"one": "one", "two": "two"})
     with location.using(scores=()):
         location.tick()

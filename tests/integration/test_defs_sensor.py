@@ -81,7 +81,7 @@ def much(monkeypatch):
 
 @pytest.mark.long
 def test_runs_share_a_lot_of_work(location, much):
-    """As many are requested as are wanted and allowed, without those that work or start."""
+    """The tick requests as many runs as the work needs and the limit allows, minus those under way."""
     url = location.emulator.url
     seedance = SeedanceResource(api_key=API_KEY, base_url=url, max_advancers=4)
     runs = []
@@ -106,12 +106,12 @@ def test_runs_share_a_lot_of_work(location, much):
 
 
 def test_one_run_is_the_limit_by_default(location, much):
-    """However much there is to do."""
+    """By default one run is the limit, however much there is to do."""
     assert len(location.tick().run_requests) == 1
 
 
 def test_no_run_is_requested_behind_a_queued_one(location, monkeypatch):
-    """A run may wait in Dagster's queue for any time."""
+    """No run is requested while an earlier one waits in Dagster's queue, however long."""
     queued = SimpleNamespace(dagster_run=SimpleNamespace(run_id="a run"))
 
     def records(filters, limit):

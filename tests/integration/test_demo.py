@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.long
 def test_demo_stores_every_video_and_leaves_nothing_behind(folder: Path) -> None:
-    """`demo --exit` ends with status 0 once every video is stored, whatever the environment holds."""
+    """In any environment `demo --exit` ends with status 0 once every video is stored."""
     environ = {
         **os.environ,
         "TMPDIR": str(folder),
@@ -50,7 +50,7 @@ def test_demo_stores_every_video_and_leaves_nothing_behind(folder: Path) -> None
 
 @pytest.mark.long
 def test_a_killed_demo_leaves_no_process(folder: Path) -> None:
-    """After kill -9 the emulator, the S3 server and Dagster end too."""
+    """When the demo is killed with kill -9, the emulator, the S3 server and Dagster end too."""
     environ = {**os.environ, "TMPDIR": str(folder)}
     with subprocess.Popen([*COMMAND, "demo"], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL) as demo:
         awaited(lambda: any("dagster_webserver" in words for words in processes_of(folder)))

@@ -34,7 +34,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def test_a_set_is_downloaded_once(run, tmp_path):
-    """Each partition is a file of its own; a second call leaves it, and a file of the team's, alone."""
+    """Each partition is a file of its own; a second call changes neither it nor a file of the team's."""
     done = run("download", "spots", "out")
     assert done.exit_code == 0, done.output
     first = hashes(tmp_path / "out")
@@ -53,7 +53,7 @@ def test_a_set_is_downloaded_once(run, tmp_path):
 
 
 def test_partitions_without_a_video_are_named(run, tmp_path):
-    """The others are written; an unknown set is named with those that there are."""
+    """Partitions without a video are named, the others written; an unknown set names the known ones."""
     done = run("download", "spots", "p0", "p7", "out")
     assert (done.exit_code, list(hashes(tmp_path / "out"))) == (1, ["p0.mp4"])
     assert "spots: p7 has no video" in done.output

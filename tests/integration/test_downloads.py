@@ -62,7 +62,7 @@ bring(200_000_000)
 
 @pytest.mark.parametrize("link", ["/good", "/to-good", "/octets", *SLOVENLY])
 async def test_a_download_is_hashed_on_its_way(host, tmp_path, link):
-    """The bytes decide, whatever the host calls and how it packs them (l2)."""
+    """The bytes decide, whatever type the host names and however it packs them (l2)."""
     got = await host.get(link, tmp_path / "v.mp4")
     assert got.path.read_bytes() == MP4
     assert (got.size_bytes, got.sha256) == (len(MP4), hashlib.sha256(MP4).hexdigest())
@@ -70,7 +70,7 @@ async def test_a_download_is_hashed_on_its_way(host, tmp_path, link):
 
 @pytest.mark.parametrize("link", ["/good", "/to-good", "/endless", "/still", "/packed", "/called-text"])
 async def test_a_link_is_checked_by_its_first_bytes(host, link):
-    """A link that gives an mp4 is valid, however much of it comes."""
+    """A link is valid if its first bytes are an mp4, however many follow."""
     await check_link(host.url + link, limits=DownloadLimits(allow_private_hosts=True))
 
 
@@ -205,14 +205,14 @@ async def test_a_host_without_http_has_a_readable_error(tmp_path, host):
 
 
 async def test_a_host_that_drips_is_left(host, tmp_path, monkeypatch):
-    """The reason names the rate and the setting (x11)."""
+    """A download that is too slow is given up; the reason names the rate and the setting (x11)."""
     monkeypatch.setattr(download, "_WINDOW_S", 0.2)
     with pytest.raises(DownloadError, match=r"kB a second.*\(SEEDANCE_MIN_DOWNLOAD_KB_PER_S\)"):
         await host.get("/drip", tmp_path / "v.mp4", min_bytes_per_s=1e9)
 
 
 async def test_a_host_that_drips_its_head_is_left():
-    """A byte now and then does not hold a worker for the whole time of a download (x11)."""
+    """A host that sends its headers byte by byte does not hold a worker for the whole download time (x11)."""
     over, answers = asyncio.Event(), []
 
     async def drip(_reader, writer):

@@ -61,7 +61,7 @@ def run(location, asset, partition=None):
 
 
 def test_an_asset_behind_each_video_gets_it_as_its_parameter(location):
-    """It is downloaded and checked; its prompt and address are those of the partition."""
+    """The asset gets a checked download of the video, with the partition's prompt and URI."""
     done = run(location, "subtitles", "cat")
     [event] = done.asset_materializations_for_node("subtitles")
     [order] = location.orders("cat", SET)
@@ -82,7 +82,7 @@ def test_captions_and_frames_are_made_of_a_video(location):
 
 
 def test_an_asset_without_partitions_gets_all_videos_by_partition(location):
-    """Partitions without a video are left out."""
+    """An asset without partitions gets all videos by partition, without those that are missing."""
     [event] = run(location, "contact_sheet").asset_materializations_for_node("contact_sheet")
     [order] = location.orders("cat", SET)
     assert event.metadata["videos"].value == 1
@@ -178,7 +178,7 @@ def run_chain(location) -> dg.ExecuteInProcessResult:
 
 
 def test_what_hangs_on_the_videos_runs_behind_them_in_the_same_run(location):
-    """Each partition still shows its own metadata and version, and what is behind it is fresh (d7)."""
+    """Each partition still shows its own metadata and version, and the assets after it are fresh (d7)."""
     done = run_chain(location)
     assert done.success
     [order] = location.orders("cat", SET)
@@ -219,7 +219,7 @@ def interrupted(*_arguments: object) -> None:
 
 
 def test_a_run_with_assets_behind_it_fails_where_a_video_is_missing(location):
-    """A partition without a video must not look materialized: nothing behind the videos runs (d7)."""
+    """If a video is missing, no asset after the videos runs, so that none looks materialized (d7)."""
     location.write({"cat": "a cat", "dog": "a dog", "bad": "bad [fault:moderation]"}, SET)
     location.tick()
     assert not location.run("bad", name=SET).success

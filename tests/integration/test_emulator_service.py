@@ -129,7 +129,7 @@ def test_outages_of_the_connection(client):
 
 @pytest.mark.long
 async def test_many_at_once(service):
-    """Each of two hundred concurrent clients gets its own task and video."""
+    """Each of two hundred concurrent clients gets a task and a video of its own."""
     async with httpx.AsyncClient(timeout=60, **NO_PROXY) as client:
 
         async def one(number):

@@ -18,7 +18,7 @@ REQUEST = OrderRequest(idempotency_key="c", run_id="r")
 
 
 def test_requesting_again_costs_nothing(start_engine):
-    """A stored video is reused, under the same key even with `regenerate`; another key pays again."""
+    """A stored video is reused under the same key, even with `regenerate`; another key pays again."""
     with start_engine() as engine:
         engine.run(engine.place("a cat", idempotency_key="one", regenerate=True))
         assert [placement.outcome for placement in engine.place("a cat", idempotency_key="two")] == [
@@ -35,7 +35,7 @@ def test_requesting_again_costs_nothing(start_engine):
 
 
 def test_nothing_is_ordered_that_could_not_be_stored(start_engine, s3_server):
-    """A missing bucket, or none, is named before anything is queued."""
+    """A bucket that is missing or not configured is named before anything is queued."""
     with start_engine() as engine:
         for bucket, words in (("", "SEEDANCE_S3_BUCKET"), ("no-such-bucket", "does not exist")):
             object.__setattr__(engine.services, "store", open_store(s3_server, bucket, "x"))
@@ -54,7 +54,7 @@ def test_a_wrong_key_is_refused_before_anything_is_queued(start_engine):
 
 
 def test_a_wrong_address_is_found_before_anything_is_queued(start_engine):
-    """With a path too many in the address nothing is ordered, and the message names the setting."""
+    """With a superfluous path in the address nothing is ordered, and the message names the setting."""
     with start_engine() as engine:
         client = SeedanceClient(api_key=SecretStr(API_KEY), base_url=f"{engine.emulator.url}/v2")
         object.__setattr__(engine.services, "open_client", lambda: client)

@@ -26,7 +26,7 @@ def with_faults(*faults: str) -> list[str]:
 
 
 def how_submitted(engine, order) -> str:
-    """Return how an order got its task: by the POST's answer, or adopted."""
+    """Return the way in which an order got its task: by the POST's answer, or by adoption."""
     journal = engine.services.ledger.queries.journal(order.order_id)
     return next(entry.detail["how"] for entry in journal if entry.to_state == State.SUBMITTED)
 

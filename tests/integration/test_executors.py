@@ -38,7 +38,7 @@ defs = dg.Definitions.merge(
 
 
 def test_the_step_runs_in_a_process_of_its_own(s3_server, tmp_path, monkeypatch):
-    """Under the multiprocess executor a run orders, waits and stores as under any other (d4)."""
+    """Under the multiprocess executor a run orders, waits and stores as under the default one (d4)."""
     home = tmp_path / "home"
     home.mkdir()
     (home / "dagster.yaml").touch()

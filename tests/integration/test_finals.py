@@ -173,7 +173,7 @@ def test_a_verdict_that_is_taken_back_takes_the_final_away(location):
 
 
 def test_a_final_of_a_draft_that_is_not_accepted_is_declined(location):
-    """The run says so in words, orders nothing for it, and does what else it was asked for."""
+    """The run says so, orders nothing for that final, and does the rest of its work."""
     accept(location, "cat")
     undo(location, "cat")
     location.write({"cat": {"prompt": "a cat", "takes": 2}, "dog": "a dog", "ant": "an ant"}, **STAGES)
@@ -227,7 +227,7 @@ def test_a_new_video_of_the_draft_is_undecided(location):
 
 @pytest.mark.long
 def test_a_queued_final_is_withdrawn_with_its_verdict(location):
-    """An order that was not sent yet ends when its draft is not accepted any more, and costs nothing."""
+    """A final's queued order ends at no cost when its draft is no longer accepted."""
     accept(location, "dog")
     assert location.run("dog.final", assets=("prompts", "tasks")).success
     [order] = location.orders("dog.final")

@@ -42,7 +42,7 @@ def load(location: CodeLocation, table: PromptsFromAsset, upstream: dg.AssetsDef
 
 
 def materialize(location: CodeLocation, key: str) -> None:
-    """Let the asset write its prompts, and do what the sensor asks for."""
+    """Let the asset write its prompts, and launch the runs that the sensor requests."""
     job = location.defs.resolve_implicit_global_asset_job_def()
     assert job.execute_in_process(instance=location.instance, asset_selection=[dg.AssetKey(key)]).success
     [request] = location.tick().run_requests
@@ -61,7 +61,7 @@ def check(location: CodeLocation) -> Any:
 
 
 def test_the_example_loads(example):
-    """Its lineage runs from what wrote the prompts to the videos."""
+    """The example's lineage runs from the asset that writes the prompts to the videos."""
     dg.Definitions.validate_loadable(example.defs)
     graph = example.defs.resolve_asset_graph()
     path = [dg.AssetKey("written_prompts")] + [
@@ -84,7 +84,7 @@ def test_rows_become_partitions_and_videos(location, example):
 
 
 def test_a_set_that_did_not_change_stays_the_same(location, example):
-    """So its partitions are not fingerprinted again at each tick."""
+    """A set without changes stays the same object, so ticks do not fingerprint its partitions again."""
     source = PromptSource((), tables=[example.WRITTEN])
     [first], [second] = source.load(location.store).sets, source.load(location.store).sets
     assert second is first

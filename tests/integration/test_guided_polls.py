@@ -1,4 +1,4 @@
-"""Runs and ticks whose polls the history guides, whatever that history is worth."""
+"""Runs and ticks whose polls a history guides, whether it is right or wrong."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GUIDED = {"pacing": replace(FAST, heavy_round_s=0.0, sweep_s=0.2, max_poll_s=600
     ],
 )
 def test_a_run_stores_every_video_once(start_engine, odd):
-    """A history that lies loses nothing, and nothing is paid for twice."""
+    """With a history that is wrong nothing is lost, and nothing is paid for twice."""
     with start_engine(GUIDED, render_seconds=1.0, **odd) as engine:
         placed = engine.place(*(f"a cat {number}" for number in range(TASKS)))
         engine.run(placed)
@@ -42,7 +42,7 @@ def test_a_run_stores_every_video_once(start_engine, odd):
 
 
 def test_a_tick_finds_by_a_page_what_ended_and_polls_it(start_engine):
-    """No poll is due by its own plan yet."""
+    """A tick finds the ended tasks by a page of the history and polls them before their own polls are due."""
     rare = replace(GUIDED["pacing"], min_poll_s=600.0)
     with start_engine({"pacing": rare}, speed=1, render_seconds=0.2) as engine:
         policy = replace(engine.services.policy, pacing=replace(rare, sweep_s=600.0))

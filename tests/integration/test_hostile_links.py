@@ -55,7 +55,7 @@ FROM_THE_HOST = {
 
 @pytest.fixture
 def public(monkeypatch, host):
-    """Makes the emulator and the file host seem public; the text of a prompt is its video's link."""
+    """Makes the emulator and the file host look public; the text of a prompt is its video's link."""
     show, is_public, resolve = Emulator.show, links.is_public, links.Resolver.__base__.resolve
 
     def shown(self, record, *args, **more):

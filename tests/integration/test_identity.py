@@ -1,4 +1,4 @@
-"""Labels that move over requests: what is paid for once is never paid for again."""
+"""Labels that move between requests: a request is never paid for twice."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_re_executed_backfill_pays_once_for_a_video_again(location: CodeLocati
 
 @pytest.mark.long
 def test_a_run_orders_what_it_was_launched_with(location: CodeLocation, monkeypatch):
-    """A prompt that left its file and came back stands behind others, which nobody asked for."""
+    """A run orders its own prompts, although a prompt that left its file and came back changed places."""
     texts = {"r1": "range 1", "r2": "range 2", "r3": "range 3", "r4": "range 4"}
     location.write(texts)
     location.tick()
@@ -159,7 +159,7 @@ def test_a_run_orders_what_it_was_launched_with(location: CodeLocation, monkeypa
 
 
 def test_a_link_that_is_signed_again_is_not_paid_for_again(location: CodeLocation):
-    """The signature says nothing about the file."""
+    """A link with a new signature leads to the same file, so its prompt is not paid for again."""
     with location.using(seedance=location.resources["seedance"].model_copy(update={"preflight": False})):
         location.write({"cat": with_link(1)})
         location.tick()

@@ -54,7 +54,7 @@ def video(location, seedance) -> Video:
 
 
 def test_the_same_key_is_the_same_video_unpaid(location, seedance, video):
-    """Asked again from elsewhere, blocking or awaited, nothing is sent."""
+    """The same key from elsewhere, blocking or awaited, gives the same video and sends nothing."""
     assert (video.prompt_set, video.partition, video.prompt) == ("in_code", "hero-shot", REQUEST["prompt"])
     assert len(video.read_bytes()) > 1000
     assert location.books()["posts"] == 1
@@ -75,7 +75,7 @@ def test_the_same_key_is_the_same_video_unpaid(location, seedance, video):
 
 
 def test_a_call_that_was_interrupted_goes_on_waiting(location, seedance, video, monkeypatch):
-    """The order that was made is waited for; it is not made again."""
+    """A call after an interruption waits for the existing order, and makes no other."""
     monkeypatch.setattr("seedance_dagster.datasets.in_code.advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         seedance.generate(REQUEST, key="hero-shot", take=2)
@@ -131,7 +131,7 @@ def test_what_was_ordered_in_code_is_reported_to_dagster(location, video, monkey
 
 
 def test_a_rejected_request_says_so_and_is_not_sent_again(location, seedance):
-    """The second call pays for no second rejection."""
+    """The message gives the rejection, and a second call is not sent and costs no second penalty."""
     for _ in range(2):
         with pytest.raises(dg.Failure, match="rejected by moderation"):
             seedance.generate({"prompt": "a cat [fault:moderation]"}, key="bad")
@@ -139,6 +139,6 @@ def test_a_rejected_request_says_so_and_is_not_sent_again(location, seedance):
 
 
 def test_a_resource_without_a_bucket_says_what_to_call():
-    """Outside of Dagster it has to be given one."""
+    """Outside of Dagster, a resource without a bucket names the call that gives it one."""
     with pytest.raises(dg.Failure, match=r"call using\(video_store=VideoStoreResource"):
         SeedanceResource(api_key="k").generate(REQUEST, key="x")

@@ -1,4 +1,4 @@
-"""A set's index and the Unsynced badge, with real runs, a real S3 server and Dagster's webserver."""
+"""A set's index and Dagster's Unsynced badge, with real runs, a real S3 server and a webserver."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_everything_is_in_sync_after_a_run(badges):
 
 
 def test_an_edit_marks_exactly_its_task_and_video(location, badges):
-    """They are Unsynced until they are made again; then nothing is."""
+    """An edit makes its task and video Unsynced until they are made again; then nothing is Unsynced."""
     location.write(PROMPTS | {"cat": "a cat at night"})
     location.tick()
     assert outdated(badges()) == {"tasks/cat", "videos/cat"}
@@ -200,7 +200,7 @@ def test_a_run_of_the_whole_group_reports_the_index(location, badges):
 
 
 def test_the_index_can_be_materialized_on_its_own(location, badges):
-    """After a part was lost it is written again with the same bytes, and is in sync."""
+    """Materializing the index alone writes a lost part again with the same bytes, and is in sync."""
     before = newest_index(location)
     location.store.client.delete_object(
         Bucket="videos", Key=f"{location.folder.name}/spots/index/part-00001.parquet"

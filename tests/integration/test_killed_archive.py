@@ -74,7 +74,7 @@ def tree(services: Services) -> list[str]:
 @pytest.mark.each_database
 @pytest.mark.parametrize("seed", [1, pytest.param(4, marks=pytest.mark.long)])
 def test_nothing_of_a_journal_is_lost(ledger_url, s3_server, tmp_path, monkeypatch, seed):
-    """After each kill all journals are whole and all readers agree; the run that is not killed finishes."""
+    """After each kill all journals are whole and all readers agree, and the last run finishes."""
     monkeypatch.chdir(tmp_path)
     chance, clock = random.Random(seed), Clock(utc_now() - timedelta(days=100))
     with old_world(ledger_url, s3_server, clock) as world:

@@ -1,4 +1,4 @@
-"""Stores that refuse what others take: videos are stored there, or it is said before anything is paid for."""
+"""Stores that refuse what others take: they get the videos, or an error comes before any payment."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_store_that_refuses_checksums_gets_the_video_without(odd, video, refus
 
 
 def test_a_store_that_takes_every_key_for_used_gets_the_video_too(odd, video):
-    """A key without an object is written without the condition; one with an object is left alone (s1)."""
+    """A new key is written without the condition; a key with an object is left alone (s1)."""
     odd.manners = Manners(conditions="never met")
     put(odd.store(), video)
     assert odd.objects[f"/videos/{KEY}"].body == video.read_bytes()
@@ -86,7 +86,7 @@ def test_a_store_that_takes_every_key_for_used_gets_the_video_too(odd, video):
 
 
 def test_a_store_that_knows_neither_gets_the_video_too(odd, video):
-    """Each is left out only where it must be (s1, s4)."""
+    """Condition and checksum are left out, each only where the store refuses it (s1, s4)."""
     odd.manners = Manners(checksums=(400, "InvalidRequest"), conditions=(501, "NotImplemented"))
     store = odd.store()
     put(store, video)
@@ -96,7 +96,7 @@ def test_a_store_that_knows_neither_gets_the_video_too(odd, video):
 
 @pytest.mark.parametrize("checksums", ["when_supported", "when_required"])
 def test_a_bucket_with_object_lock_gets_an_md5(odd, video, checksums):
-    """With boto3's checksums and without (s5)."""
+    """Every write to a bucket with Object Lock has an MD5, with boto3's checksums and without (s5)."""
     odd.manners = Manners(locked=True)
     store = odd.store(checksums=checksums)
     put(store, video)
@@ -107,7 +107,7 @@ def test_a_bucket_with_object_lock_gets_an_md5(odd, video, checksums):
 
 
 def test_every_write_carries_what_the_bucket_demands(odd, video):
-    """Encryption, access, class, tags and payer are settings (s6)."""
+    """Every write has the encryption, access, class, tags and payer of the settings (s6)."""
     store = odd.store(
         encryption="aws:kms",
         kms_key="key-1",
@@ -138,7 +138,7 @@ def test_every_write_carries_what_the_bucket_demands(odd, video):
     [("auto", "//localhost:"), ("path", "//localhost:"), ("virtual", "//videos.localhost:")],
 )
 def test_the_bucket_may_stand_in_the_host_s_name(odd, addressing, host):
-    """Some stores demand it (s6)."""
+    """A bucket's name may be a part of the host's name, as some stores demand (s6)."""
     client = odd.store(addressing=addressing).client
     assert host in client.generate_presigned_url("get_object", Params={"Bucket": "videos", "Key": "k"})
 
@@ -186,7 +186,7 @@ def test_the_bucket_may_stand_in_the_host_s_name(odd, addressing, host):
     ],
 )
 def test_a_refusal_says_what_to_do_and_where_it_was(odd, video, answer, words):
-    """Host, bucket, key, operation and the store's words stand in it (s8)."""
+    """A refusal names host, bucket, key, operation, the store's words and what to do (s8)."""
     odd.manners = Manners(answer=answer)
     with pytest.raises(StoreError, match=words) as caught:
         put(odd.store(), video, overwrite=True)
@@ -196,7 +196,7 @@ def test_a_refusal_says_what_to_do_and_where_it_was(odd, video, answer, words):
 
 
 def test_a_server_that_is_no_s3_is_named(odd, monkeypatch):
-    """A web page instead of an answer is no traceback."""
+    """A web page instead of an S3 answer gives an error in words."""
     odd.manners = Manners(answer=(200, {"Content-Type": "text/html"}, b"<html><p>welcome</html>"))
     store = odd.store()
     with pytest.raises(StoreError, match="S3 refused a request"):
@@ -211,7 +211,7 @@ def test_a_server_that_is_no_s3_is_named(odd, monkeypatch):
 
 
 def test_a_head_without_a_length_is_counted(odd, video):
-    """The size of what was stored is known all the same."""
+    """The size of a stored object is known although its HEAD has no length."""
     odd.manners = Manners(lengths=False)
     store = odd.store()
     put(store, video)
@@ -233,7 +233,7 @@ def test_a_head_without_a_length_is_counted(odd, video):
     ],
 )
 def test_a_store_that_lacks_something_is_used_all_the_same(odd, manners, lacking):
-    """The report says what is lacking, and what is done instead."""
+    """A store without some capability is used; the report names it, and what is done instead."""
     odd.manners = manners
     trials = verdicts(odd)
     assert list(trials) == [capability.name for capability in CAPABILITIES]
@@ -257,7 +257,7 @@ def test_a_store_that_lacks_something_is_used_all_the_same(odd, manners, lacking
     ],
 )
 def test_what_keeps_videos_out_is_found_before_anything_is_paid_for(odd, manners, missing, words):
-    """Credentials that may write and not read are among them (s2)."""
+    """Obstacles, such as credentials that may write but not read, are found before any payment (s2)."""
     odd.manners = manners
     trial = verdicts(odd)[missing]
     assert trial.blocks

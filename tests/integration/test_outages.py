@@ -119,7 +119,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """A ledger whose lock is hardly waited for."""
+    """A ledger that hardly waits for its lock."""
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 20)
 
 
@@ -139,7 +139,7 @@ def test_a_locked_ledger_is_reported_and_waited_for(start_engine, impatient):
 
 
 def test_a_ledger_locked_from_the_start_ends_runs_and_ticks_with_a_readable_error(start_engine, impatient):
-    """Neither starts; the next one does when the lock is gone."""
+    """Runs and ticks do not start while the ledger is locked, and the next ones do afterwards."""
     with start_engine() as engine:
         accepted = engine.place("a cat")
         with locked(engine.folder / "ledger.db"):
@@ -215,7 +215,7 @@ def postgres():
 
 @pytest.mark.long
 def test_a_restarted_postgresql_is_reported_and_waited_for(start_engine, postgres, monkeypatch):
-    """When its connections break in the middle of a run, new ones are made, and the run goes on."""
+    """If PostgreSQL's connections break in the middle of a run, the run makes new ones and goes on."""
     uri = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
     open_at = Ledger.open
     monkeypatch.setattr(Ledger, "open", lambda _url, **options: open_at(uri, **options))
@@ -264,7 +264,7 @@ def test_a_full_temporary_folder_is_reported_and_waited_for(start_engine, monkey
     "hours", [-30, *(pytest.param(hours, marks=pytest.mark.long) for hours in (-3, 3, 30))]
 )
 def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, hours, fault):
-    """Forwards or back, with replies lost or not, the run ends with its videos, paid once."""
+    """If the clock jumps either way, with lost replies or not, the run ends with its videos, paid once."""
     pacing = replace(FAST, min_poll_s=0.1, max_poll_s=0.2)
     policy = {"max_in_flight": 2, "lease_s": 2.0, "pacing": pacing}
     # Leases are renewed by real time.

@@ -70,7 +70,7 @@ def test_an_end_that_only_the_sensor_saw_is_shown(location, monkeypatch):
 
 
 def test_events_name_their_partition(location):
-    """In the list of a run's events as in its log."""
+    """The events of a run name their partition, in the list as in the log."""
     done = location.run("cat")
     messages = [event.message for event in done.result.all_events if event.message]
     [order] = location.orders("cat")
@@ -83,7 +83,7 @@ def test_events_name_their_partition(location):
 
 
 def test_a_run_that_waits_reports_its_own_orders(location, monkeypatch):
-    """Events of a video that another run stored for it come once, after the grace time where it dies."""
+    """Events of a video that another run stored come once, after the grace time if that run dies."""
     waits = dg.DagsterRun(
         job_name="spots", run_id=str(uuid4()), status=dg.DagsterRunStatus.STARTED, tags=dict(WAITS_TAG)
     )
@@ -104,7 +104,7 @@ def test_a_run_that_waits_reports_its_own_orders(location, monkeypatch):
 
 
 def test_the_job_of_a_set_makes_its_videos(location):
-    """It orders and waits as Materialize does; here for a prompt whose video is stored."""
+    """The job of a set orders and waits like Materialize, here for a prompt whose video is stored."""
     job = location.defs.resolve_job_def("generate_spots")
     done = job.execute_in_process(instance=location.instance, partition_key="cat")
     assert {event.asset_key.path[-1] for event in done.get_asset_materialization_events()} == {

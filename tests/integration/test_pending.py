@@ -46,7 +46,7 @@ def location(s3_server, tmp_path):
 
 @pytest.fixture(scope="module")
 def idle(s3_server, tmp_path_factory):
-    """One for all tests that order nothing, which is checked at the end."""
+    """A code location for all tests that order nothing, which is checked at the end."""
     with two_sets(tmp_path_factory.mktemp("idle"), s3_server) as location:
         yield location
         assert ordered(location) == []
@@ -66,7 +66,7 @@ def the_schedule(location) -> dg.ScheduleDefinition:
 
 
 def evaluate(location) -> dg.RunRequest | str:
-    """Evaluate the schedule now: a run, or why there is none."""
+    """Evaluate the schedule now; return its run request, or the reason why there is none."""
     with dg.build_schedule_context(
         instance=location.instance, resources=dict(location.defs.resources)
     ) as context:
@@ -135,7 +135,7 @@ def test_several_sets_are_ordered_within_one_limit(location):
 
 @pytest.mark.long
 def test_the_runs_of_a_backfill_share_its_maximum_cost(location):
-    """Row d14: of a selection with gaps, what one run ordered counts for the next one and for its retry."""
+    """In a backfill with gaps, the cost of one run counts for the next one and for its retry (d14)."""
 
     def part(key: str, **tags: str) -> RunResult:
         config = {"max_cost_usd": 2.5 * A_VIDEO}

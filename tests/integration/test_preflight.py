@@ -60,7 +60,7 @@ def test_valid_references_are_recorded_with_type_size_hash_and_length(references
 
 
 def test_large_files_are_probed_in_parts(references, look):
-    """Of a large video only head and index are read, wherever the index is; of a large image its head."""
+    """Only head and index of a large video are read, wherever the index is, and the head of a large image."""
     video = sample("v.mp4", seconds=6)
     urls = {
         "image_urls": [references.put("/large.png", sample("v.png") + bytes(1_000_000))],

@@ -96,7 +96,7 @@ def test_a_run_names_invalid_prompts_and_stores_the_rest(location):
 
 
 def test_the_schedule_orders_valid_prompts_within_its_budget(location):
-    """An invalid prompt takes no room from those after it, and is logged with its reason."""
+    """An invalid prompt uses no budget of those after it, and is logged with its reason."""
     done = pending(location, "by_schedule", RESERVED_USD * 1.001)
     assert done.success
     assert "left out: by_schedule/long: audio_urls number 1 lasts 17.2 s" in done.log

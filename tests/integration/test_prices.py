@@ -1,4 +1,4 @@
-"""Prices from the file to the charge: every task type, an own promotion, and a file with problems."""
+"""Prices from the file to the charge: every task type, a team's own promotion, and a bad file."""
 
 from __future__ import annotations
 

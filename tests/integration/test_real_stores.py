@@ -30,7 +30,7 @@ def server(request, tmp_path_factory):
 
 
 def test_a_store_is_known_for_what_it_can_do(server, tmp_path):
-    """Missing capabilities are worked around, and nothing of the check is left."""
+    """The check finds each store's capabilities and leaves nothing behind."""
     name, running = server
     store = running.open(tmp_path.name)
     trials = examine(store)
@@ -66,7 +66,7 @@ def test_videos_are_stored_and_come_back(server, tmp_path, monkeypatch):
 
 
 def test_nothing_that_is_stored_is_overwritten(server, tmp_path):
-    """Another task's video stays, also where conditions are ignored."""
+    """Another task's video is not overwritten, even on a store that ignores conditions."""
     _, running = server
     store = running.open(tmp_path.name)
     path = tmp_path / "v.mp4"
@@ -91,7 +91,7 @@ def amazon(tmp_path_factory):
 
 
 def test_what_a_bucket_demands_is_sent(amazon, tmp_path):
-    """Class, tags and encryption stand at the object, as the settings say."""
+    """Objects have the class, tags and encryption of the settings."""
     store = amazon.open(
         "demands",
         storage_class="STANDARD_IA",
@@ -120,6 +120,6 @@ def test_a_bucket_with_object_lock_takes_videos(amazon, tmp_path):
 
 
 def test_a_bucket_that_is_not_there_is_named(amazon):
-    """The server's own words stand behind ours."""
+    """The error names the missing bucket, followed by the server's own words."""
     with pytest.raises(StoreError, match="'elsewhere' does not exist"):
         amazon.open("p", bucket="elsewhere").check_writable()

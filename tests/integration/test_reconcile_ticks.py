@@ -40,7 +40,7 @@ def at(start_engine):
 
 
 def know(engine) -> None:
-    """Make a task that is certainly ours: the history is held against it."""
+    """Make a task that is certainly ours, which the history must list to be trusted."""
     number = len(orders_of(engine, "known"))
     texts = [f"known {number}" for number in range(number + 1)]
     placed = engine.place(*texts, name="known", idempotency_key=f"known {number}")
@@ -91,7 +91,7 @@ def reconcile_by_ticks(engine, *, forward: float = 61) -> None:
 
 
 def test_ticks_reconcile_after_every_fault(at):
-    """Orders with a task adopt it with the vendor's own time; the others are requeued and paid once."""
+    """An order with a task gets it and the vendor's time; the others are requeued and paid once."""
     texts = [f"a cat [fault:{fault}*1]" for fault in (*LOST, *NEVER)]
     with at() as engine:
         engine.place(*texts)

@@ -45,7 +45,7 @@ def tasks(location):
 
 
 def refusal(location):
-    """Return why the ledger may not order for the set; nothing where it may."""
+    """Return the reason why the ledger may not order for the set, or an empty text."""
     with location.ledger() as ledger:
         try:
             check_ledger(location.instance, ledger, ["spots"])
@@ -55,7 +55,7 @@ def refusal(location):
 
 
 def known(location):
-    """Return what the ledger knows of each order: its state, its task, and what it counts as in budgets."""
+    """Return the state, the task and the points in budgets of each order."""
     with location.ledger() as ledger:
         return {
             order.partition: (order.state, order.attempt, order.task_id, order.charge_or_hold)
@@ -64,7 +64,7 @@ def known(location):
 
 
 def assert_restored(location, document, before):
-    """Check that all is known again, that the ledger may order, and order what is there already."""
+    """Check that everything is known again and the ledger may order; order what exists already."""
     assert (document["not_restored"], document["exit_code"]) == ([], 0)
     assert known(location) == before
     assert refusal(location) == ""
@@ -73,7 +73,7 @@ def assert_restored(location, document, before):
 
 @pytest.mark.long
 def test_a_backup_is_brought_up_to_date(drill, s3_server, monkeypatch):
-    """m15: what was ordered since is restored as it is, and a run of all prompts pays for nothing."""
+    """Orders since the backup are restored as they are, and a run of all prompts pays for nothing (m15)."""
     location, backup = drill
     paid, stored = tasks(location), objects(location)
     before = known(location)
@@ -91,7 +91,7 @@ def test_a_backup_is_brought_up_to_date(drill, s3_server, monkeypatch):
 
 @pytest.mark.long
 def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
-    """m36: a new ledger takes the id of the lost one, and everything in it but what was never sent."""
+    """A new ledger gets the id of the lost one and all its orders except unsent ones (m36)."""
     location, _ = drill
     paid, stored = tasks(location), objects(location)
     with location.ledger() as ledger:
@@ -108,7 +108,7 @@ def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
 
 
 def test_prompt_sets_with_errors_restore_nothing(drill, s3_server, monkeypatch):
-    """Without the prompts it is not known what tasks were for: the errors are shown, nothing is written."""
+    """Tasks cannot be assigned without the prompts: the errors are shown, and nothing is written."""
     location, _ = drill
     broken = location.folder / "prompts" / "broken.yaml"
     broken.write_text("name: broken\nprompts: [{id: a}]\n")
@@ -122,7 +122,7 @@ def test_prompt_sets_with_errors_restore_nothing(drill, s3_server, monkeypatch):
 
 
 def test_a_prefix_of_another_ledger_is_refused(drill, s3_server, monkeypatch):
-    """m14: where the instance remembers another ledger than the prefix belongs to, nothing is restored."""
+    """If the instance remembers another ledger than the prefix's owner, nothing is restored (m14)."""
     location, _ = drill
     lose_ledger(location)
     done = command(location, s3_server, monkeypatch, "restore", "--apply", prefix="another")

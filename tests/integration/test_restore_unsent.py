@@ -43,7 +43,7 @@ def tick(engine) -> None:
 
 @contextmanager
 def restored(engine, *texts: str):
-    """Put the backup in the place of the ledger, and restore it; the block works with it."""
+    """Replace the ledger by the backup, restore it, and yield it."""
     with open_ledger(f"sqlite:///{engine.folder}/backup.db", engine.services.clock) as backup:
         engine.services = replace(engine.services, ledger=backup)
         place = find_place(engine.services)
@@ -66,7 +66,7 @@ def back_up(engine) -> None:
 
 @pytest.mark.parametrize("sent", [True, False], ids=["sent since", "not sent"])
 def test_an_order_that_was_queued_in_the_backup(start_engine, sent):
-    """m15: what was sent since the backup is adopted by its task; what was not is sent once."""
+    """An order that was sent since the backup gets its task; one that was not is sent once (m15)."""
     with start_engine({"grace_s": 60.0}) as engine:
         make_known(engine)
         engine.control("settings", render_seconds=36_000)

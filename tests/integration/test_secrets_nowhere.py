@@ -89,7 +89,7 @@ def environ_of(location: CodeLocation, s3_server: S3Service) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def written(s3_server, tmp_path_factory):
-    """Everything that the product wrote in a run, a tick and several commands, by where it stands."""
+    """Everything that the product wrote in a run, a tick and several commands, by its place."""
     folder = tmp_path_factory.mktemp("secrets")
     texts: dict[str, str] = {}
     with (
@@ -148,7 +148,7 @@ class CaptureLogs(logging.Handler):
 
 
 def test_no_secret_stands_in_anything_that_was_written(written):
-    """Ledger, logs, events, manifests, run failures and commands hold none, in no form (x1)."""
+    """Ledger, logs, events, manifests, run failures and commands hold no secret in any form (x1)."""
     texts, secrets, _ = written
     leaks = [
         (where, form)
@@ -212,7 +212,7 @@ def down(s3_server, tmp_path_factory):
     "trouble", [pytest.param(name, marks=[] if name in SHORT else pytest.mark.long) for name in DOWN]
 )
 def test_a_service_that_cannot_be_used_shows_no_secret(down, monkeypatch, trouble):
-    """In no command, run failure or event; the message says what to check (x2, x3)."""
+    """No command, run failure or event shows a secret; the message says what to check (x2, x3)."""
     for name, value in DOWN[trouble].items():
         monkeypatch.setenv(name, value)
     texts = {

@@ -1,4 +1,4 @@
-"""Links whose signature is over their spelling: they are asked for byte for byte (l1)."""
+"""Links whose signature covers their spelling: they are requested byte for byte (l1)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNED = "/a%28b%29%27c%3A/v.mp4?X-Sig=a%2Fb%40c%3Ad+e~%7E&x=[1]|{}\"!'()*"
 
 @asynccontextmanager
 async def strict_host() -> AsyncIterator[tuple[str, list[str]]]:
-    """A host that gives the video for one spelling of its address only, and notes what it was asked for."""
+    """A host that gives the video for only one spelling of its address, and records requests."""
     asked: list[str] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,7 +42,7 @@ async def strict_host() -> AsyncIterator[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize("path", [SIGNED, "/redirect"])
 async def test_a_signed_link_keeps_its_spelling(tmp_path, path):
-    """Nothing is quoted, unquoted or sorted, given directly or by a redirect."""
+    """A link, direct or from a redirect, is requested without quoting, unquoting or sorting."""
     async with strict_host() as (origin, asked):
         limits = DownloadLimits(allow_private_hosts=True)
         done = await download_video(origin + path, tmp_path / "v.mp4", limits=limits)

@@ -1,4 +1,4 @@
-"""Hosts whose answers aiohttp refuses for their head: what is whole is taken, under the same rules."""
+"""Hosts whose headers aiohttp refuses: whole bodies are accepted under the same rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHOLE = ("/two-lengths", "/two-types", "/chunks-and-length", "/chunks-and-whole-
 
 @pytest.mark.parametrize("link", WHOLE)
 async def test_whole_bytes_are_taken_whatever_the_head_repeats(host, tmp_path, link):
-    """Two equal lengths, and a length beside chunks, keep no paid video out of S3."""
+    """A paid video is stored despite two equal lengths, or a length beside chunks."""
     got = await host.get(link, tmp_path / "v.mp4")
     assert got.path.read_bytes() == MP4
     assert (got.size_bytes, got.sha256) == (len(MP4), hashlib.sha256(MP4).hexdigest())
@@ -65,7 +65,7 @@ async def test_a_name_that_leads_elsewhere_the_second_time_is_not_followed(host,
 
 @asynccontextmanager
 async def answering(head: str, body: bytes, *, then_silent: bool = False):
-    """A host or proxy that gives one answer to everything, and notes what it was asked for."""
+    """A host or proxy that gives one answer to everything, and records requests."""
     asked: list[str] = []
     over = asyncio.Event()
 
@@ -97,7 +97,7 @@ async def test_the_link_is_asked_for_byte_for_byte_again(tmp_path):
 
 
 async def test_the_second_client_uses_the_proxy(tmp_path, monkeypatch):
-    """The whole link goes to the proxy, which may be at a private address, with its login."""
+    """The proxy, which may be at a private address, gets the whole link and its login."""
     async with answering(TWICE, MP4) as (address, asked):
         monkeypatch.setenv("HTTP_PROXY", f"http://me:pw@{address}")
         await download_video("http://files.example/v.mp4?s=%2F", tmp_path / "v.mp4", limits=DownloadLimits())
@@ -108,7 +108,7 @@ async def test_the_second_client_uses_the_proxy(tmp_path, monkeypatch):
 
 
 async def test_a_host_that_stops_sending_is_left(tmp_path):
-    """The limits of time are those of the first client."""
+    """The second client has the same time limits as the first."""
     async with answering(TWICE, MP4[:100], then_silent=True) as (address, _):
         limits = DownloadLimits(allow_private_hosts=True, idle_timeout_s=0.2)
         with pytest.raises(DownloadError, match="took too long or stalled"):
@@ -116,7 +116,7 @@ async def test_a_host_that_stops_sending_is_left(tmp_path):
 
 
 async def test_references_are_read_from_such_hosts_too():
-    """The preflight reads a body in parts of any size, and the length that counts."""
+    """The preflight reads parts of any size from such hosts, and the length that counts."""
     timeout = aiohttp.ClientTimeout(total=5, sock_connect=5, sock_read=5)
     head = (
         "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\nContent-Type: Image/PNG; q=1"

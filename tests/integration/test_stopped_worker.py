@@ -1,4 +1,4 @@
-"""Real processes that are stopped where it costs most: between the last look and the POST."""
+"""Real processes that are stopped at the costliest moment: between the last look and the POST."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ ABOUT = {"seedance-task-id": "T-1", "seedance-fingerprint": "ab" * 32}
 
 @pytest.fixture
 def file(tmp_path):
-    """Return a function that writes a file of so many bytes and returns path and sha256."""
+    """Return a function that writes a file of a given size and returns path and sha256."""
 
     def write(size: int, seed: int = 1):
         data = random.Random(seed).randbytes(size)

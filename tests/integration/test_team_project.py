@@ -46,7 +46,7 @@ def defs(s3_server, tmp_path, monkeypatch):
 
 
 def test_a_team_s_project_loads_and_runs(defs, tmp_path):
-    """Its executor, its `s3`, its captions and its report stand beside the component's assets (d4, d9)."""
+    """The project's executor, `s3`, captions and report work beside the component's assets (d4, d9)."""
     dg.Definitions.validate_loadable(defs)
     assert defs.executor is dg.multiprocess_executor
     assert {"s3", "seedance", "seedance_ledger"} <= set(defs.resources)

@@ -49,7 +49,7 @@ def chain(done: Result) -> list[dict[str, Any]]:
 
 @pytest.mark.long
 def test_a_downloaded_and_renamed_video_finds_its_prompt(start_engine, store, command, tmp_path) -> None:
-    """Its bytes are enough; its URI, hash and task lead to the same order, with its files in S3."""
+    """Bytes, URI, hash and task of a video lead to the same order, with its files in S3."""
     with start_engine() as engine:
         events = engine.run(engine.place("a cat in the rain", "a dog in the sun"))
         stored = {event.order.partition: event.order for event in events if isinstance(event, Stored)}

@@ -44,7 +44,7 @@ def copy(ledger: Path, to: Path) -> None:
 
 
 def test_a_second_set_of_a_name_is_refused(location, second):
-    """Tick and run say so, nothing is ordered, and neither removes the other's partitions (case d5)."""
+    """Tick and run name the conflict, order nothing, and leave the other's partitions (case d5)."""
     reason = second.skipped()
     assert f"spots: in this Dagster instance this prompt set is read from {location.folder}/prompts" in reason
     assert "key_prefix" in reason
@@ -65,7 +65,7 @@ def test_a_second_set_of_a_name_is_refused(location, second):
 
 @pytest.mark.long
 def test_a_key_prefix_lets_both_work(location, second):
-    """Asset keys, partitions, ledger and S3 have it; the first set is not touched (case d5)."""
+    """Asset keys, partitions, ledger and S3 have the prefix, and the first set is not touched (case d5)."""
     second.defs = build_seedance_definitions(
         second.folder / "prompts", key_prefix="team_b", **second.resources
     )

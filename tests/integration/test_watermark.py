@@ -86,7 +86,7 @@ def test_without_a_price_nothing_is_ordered(start_engine):
 
 @pytest.mark.parametrize("fault", ["lost-reply", "500-after", "cut-reply"])
 def test_a_lost_reply_of_the_removal_pays_once(start_engine, fault):
-    """Its task is adopted by the link to the video that was sent."""
+    """The task of a lost reply is adopted by its link to the video, and paid once."""
     with start_engine() as engine:
         know_the_price(engine)
         make_known(engine)
@@ -107,7 +107,7 @@ def test_a_lost_reply_of_the_removal_pays_once(start_engine, fault):
 
 @pytest.mark.long
 def test_a_removal_that_made_no_task_is_requeued(start_engine):
-    """Two complete scans without its task send it again, with a link that was read again."""
+    """After two complete scans without its task a removal is sent again, with a fresh link."""
     with start_engine({"stale_after_s": 1.0}) as engine:
         know_the_price(engine)
         make_known(engine)
@@ -201,7 +201,7 @@ def test_a_video_that_exists_is_cleaned_without_rendering_it_again(start_engine)
 
 
 def test_two_workers_pay_for_a_pair_once(start_engine):
-    """Whoever renders and whoever cleans, each task is made once."""
+    """Two workers make each of the two tasks once, whoever makes which."""
     with start_engine() as engine:
         know_the_price(engine)
         prompts = [preview(f"cat {number}", name=f"p{number}") for number in range(4)]

@@ -49,7 +49,7 @@ def order(ledger, request) -> Order:
 
 @pytest.fixture
 def is_due(ledger, order):
-    """Tells whether the order's poll is due; nothing else of it may have changed."""
+    """Tells if the order's poll is due; nothing else in the order may have changed."""
 
     def look() -> bool:
         now = ledger.queries.get(order.order_id)
@@ -60,7 +60,7 @@ def is_due(ledger, order):
 
 
 def test_a_delivery_makes_the_poll_due_and_changes_nothing_else(receiver, order, is_due):
-    """Whatever the delivery says of the task: status, link and charge come from the poll."""
+    """A delivery only makes the poll due: status, link and charge come from the poll."""
     assert not is_due()
     lies = {"task_id": order.task_id, "status": "failed", "output": {"video": "https://x.example"}}
     assert receiver.post(json={"timestamp": 1, "data": lies}) == 202
@@ -95,7 +95,7 @@ def test_an_unknown_task_gets_the_same_answer(receiver, order, is_due):
     ids=["none", "empty", "longer", "bytes"],
 )
 def test_a_wrong_secret_is_refused(receiver, order, is_due, headers):
-    """Before anything is read, and without a hint of the right one."""
+    """A wrong secret is refused before the body is read, without a hint of the right one."""
     body = {"data": {"task_id": order.task_id}}
     assert receiver.post(json=body, headers=headers) == 401
     assert receiver.post(content=b"x" * 2_000_000, headers=headers) == 401
@@ -125,7 +125,7 @@ def test_a_wrong_secret_is_refused(receiver, order, is_due, headers):
     ids=lambda body: repr(body[:30]),
 )
 def test_garbage_is_refused(receiver, body):
-    """It gets 400, and the receiver goes on."""
+    """Garbage gets status 400, and the receiver continues."""
     assert receiver.post(content=body) == 400
     assert receiver.get("/health") == 200
 
@@ -163,7 +163,7 @@ def test_a_slow_body_holds_nobody_up(receiver, order, is_due):
 
 
 def test_a_client_that_hangs_up_is_no_error(receiver):
-    """The log has no traceback."""
+    """A client that hangs up leaves no traceback in the log."""
     with begun_request(receiver, "Content-Length: 50") as gone:
         gone.sendall(b"{")
     assert receiver.get("/health") == 200
@@ -171,7 +171,7 @@ def test_a_client_that_hangs_up_is_no_error(receiver):
 
 
 def test_other_paths_and_methods(receiver):
-    """Nothing else is there."""
+    """Other paths give 404 and other methods 405."""
     assert receiver.get("/") == 405
     assert receiver.post("/health") == 405
     assert receiver.deliver("t", "/other") == 404

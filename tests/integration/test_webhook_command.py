@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_health_says_when_the_ledger_does_not_answer(tmp_path):
-    """A delivery gets 503 then, so that whoever sent it may send it again."""
+    """While the ledger does not answer, a delivery gets 503, so that it can be sent again."""
     Ledger.open(f"sqlite:///{tmp_path}/ledger.db").close()
     with running_receiver(tmp_path) as receiver:
         assert receiver.get("/health") == 200
@@ -35,7 +35,7 @@ def test_health_says_when_the_ledger_does_not_answer(tmp_path):
 
 @pytest.mark.long
 def test_a_delivery_of_the_vendor_s_brings_the_video_soon(tmp_path, start_engine):
-    """Ordered, rendered, reported, polled and stored, long before the next poll was planned."""
+    """A delivery has the video polled and stored long before the next planned poll."""
     rare = replace(FAST, min_poll_s=1000, max_poll_s=1000)
     with (
         start_engine({"pacing": rare}, speed=1, render_seconds=1.0) as engine,
@@ -81,7 +81,7 @@ def test_what_is_missing_is_said_before_anything_listens(tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("library", ["uvicorn", "starlette"])
 def test_without_its_libraries_the_command_says_what_to_install(monkeypatch, library):
-    """They are an extra; everything else works without them."""
+    """Without its extra, the command names what to install, and everything else works."""
     monkeypatch.delitem(sys.modules, "seedance_dagster.webhook", raising=False)
     for module in [library, *(name for name in sys.modules if name.startswith(f"{library}."))]:
         monkeypatch.setitem(sys.modules, module, None)

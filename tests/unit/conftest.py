@@ -29,7 +29,7 @@ def engine(start_engine) -> SteppedEngine:
 
 @pytest.fixture
 def start_known(start_engine, clock) -> Callable[..., SteppedEngine]:
-    """Starts an engine that made a task a while ago, which is over, and knows the balance since."""
+    """Starts an engine that made a task a while ago, which has ended, and has known the balance since."""
 
     def start(**settings: object) -> SteppedEngine:
         engine = start_engine(**settings)

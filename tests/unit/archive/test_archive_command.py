@@ -1,4 +1,4 @@
-"""The `archive` command: its output, and its answers to what cannot be done."""
+"""The `archive` command: its output and its errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(*arguments: str) -> Result:
 
 
 def test_a_plan_comes_first(store):
-    """Without --apply nothing is written, and it says what would be."""
+    """Without --apply the command writes nothing, and says what it would archive."""
     done = run()
     assert done.exit_code == 0, done.output
     assert "1 order that ended before" in done.stdout
@@ -49,7 +49,7 @@ def test_a_plan_comes_first(store):
 
 
 def test_it_archives_and_has_nothing_left(store):
-    """With --apply it says what was moved; a second time there is nothing."""
+    """With --apply the command says what it moved; a second time there is nothing to move."""
     done = run("--apply")
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith(
@@ -61,7 +61,7 @@ def test_it_archives_and_has_nothing_left(store):
 
 
 def test_json_has_stable_names(store):
-    """The document says what was found and which files were written."""
+    """The document has stable names for what was found and for the files written."""
     document = json.loads(run("--json", "--apply").stdout)
     names = ("before", "place", "applied", "orders", "entries", "first_at", "last_at", "files")
     assert tuple(document) == names
@@ -72,7 +72,7 @@ def test_json_has_stable_names(store):
 
 @pytest.mark.parametrize("age", ["6d", "0d", "90", "24h", "-90d", "soon"])
 def test_an_age_that_cannot_be_used(store, age):
-    """It says what is allowed."""
+    """For an invalid age the message says what is allowed."""
     done = run(f"--older-than={age}", "--apply")
     assert done.exit_code == 2
     assert f"{age!r} cannot be used; allowed are days from 7d, such as 90d" in done.output
@@ -80,7 +80,7 @@ def test_an_age_that_cannot_be_used(store, age):
 
 
 def test_without_a_bucket(store):
-    """It names the variable to set."""
+    """Without a bucket the message names the variable to set."""
     store.bucket = ""
     done = run("--apply")
     assert done.exit_code == 1
@@ -88,7 +88,7 @@ def test_without_a_bucket(store):
 
 
 def test_without_pyarrow(store, monkeypatch):
-    """It names the extra to install, before anything is written."""
+    """Without pyarrow the message names the extra to install, before anything is written."""
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     done = run("--apply")
     assert done.exit_code == 1

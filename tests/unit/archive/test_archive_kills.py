@@ -22,7 +22,7 @@ class Killed(BaseException):
 
 
 def kill_at(monkeypatch, services, where: str, name: str, *, after: bool, call: int) -> None:
-    """End the process before or after a step, the time that it is called."""
+    """End the process before or after the n-th call of a step."""
     of = services
     for attribute in where.split("."):
         of = getattr(of, attribute)
@@ -48,9 +48,9 @@ def kill_at(monkeypatch, services, where: str, name: str, *, after: bool, call: 
 def test_nothing_is_lost_or_doubled(
     services, store, orders, clock, monkeypatch, small_parts, where, name, after
 ):
-    """A kill at any step leaves whole journals, and the next process ends as if it had not been.
+    """A kill at any step leaves whole journals, and the next process ends as if there had been none.
 
-    A third one is killed too where it cleans up behind the first.
+    A further process is killed where it cleans up after the first.
     """
     old = make_old_orders(orders, clock)
     before = journals(services)

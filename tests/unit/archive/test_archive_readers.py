@@ -35,7 +35,7 @@ def key_of(world) -> str:
 
 
 def test_an_audit_reads_the_archive(world):
-    """Everything agrees, and the audit says how many entries it read from there."""
+    """The audit finds no difference, and says how many entries it read from the archive."""
     audit = world.audit()
     assert audit.findings == ()
     assert audit.compared.archived_entries == 2
@@ -53,7 +53,7 @@ def test_an_audit_reads_the_archive(world):
     ],
 )
 def test_an_audit_names_a_part_that_is_lost(world, damage, kind, words):
-    """One finding for the part, and none for its orders, which may be right."""
+    """A lost part is one finding, with none about its orders, which may be right."""
     key = key_of(world)
     damage(world.store.objects, key)
     [finding] = world.audit().findings
@@ -92,7 +92,7 @@ def test_a_trace_says_where_its_journal_is_from(services, store, orders, clock):
 
 
 def test_an_instance_knows_a_ledger_whose_entry_is_archived(services, ledger, orders, clock):
-    """An entry that it remembers may be archived later; that is no older copy of the ledger."""
+    """A ledger whose remembered entry was archived is not taken for an older copy."""
     old = make_old_orders(orders, clock)
     with dg.DagsterInstance.ephemeral() as instance:
         remember_progress(instance, ledger)
@@ -115,7 +115,7 @@ def test_an_instance_knows_a_ledger_whose_entry_is_archived(services, ledger, or
 
 @pytest.mark.each_database
 def test_a_moved_ledger_has_its_archive(ledger_url, store, clock, tmp_path):
-    """It knows which entries are archived where, and numbers count on behind those that are."""
+    """A moved ledger knows where entries are archived, and numbers continue after them."""
     with open_ledger(ledger_url, clock) as ledger, open_ledger(f"sqlite:///{tmp_path}/new.db", clock) as new:
         make_old_orders(OrderFactory(ledger, clock), clock)
         services = services_of(ledger, store, clock)
@@ -130,7 +130,7 @@ def test_a_moved_ledger_has_its_archive(ledger_url, store, clock, tmp_path):
 
 
 def test_a_restoration_knows_when_a_ledger_was_written(services, ledger, orders, clock):
-    """The newest entry that is no restoration's stays, so what a backup knows ends where it ended."""
+    """The newest entry that no restoration wrote stays, so the time of a backup's last write is known."""
     make_old_orders(orders, clock)
     [queued] = [order for order in ledger.queries.find() if order.state is State.QUEUED]
     ended = orders.advance(queued, State.STORED, reported=True)
@@ -146,6 +146,6 @@ def test_a_restoration_knows_when_a_ledger_was_written(services, ledger, orders,
 
 
 def test_the_folder_is_the_programs_own(world):
-    """An audit does not take the archive for files of others."""
+    """An audit does not report the archive's files as unmatched objects."""
     assert any(key.startswith(FOLDER) for key in world.store.objects)
     assert world.kinds() == []

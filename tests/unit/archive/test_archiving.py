@@ -46,7 +46,7 @@ def test_what_may_still_change_stays(services, orders, clock):
 
 
 def test_an_attempt_that_was_tried_again_moves(services, orders, clock):
-    """A failed attempt is never reported where a later one was, so it does not wait for that."""
+    """A failed attempt with a later one moves, although it is never reported."""
     failed = orders.make(State.FAILED, "a", retry_at=clock())
     [retry] = [order for order in services.ledger.queries.find() if order.state is State.QUEUED]
     orders.advance(retry, State.STORED, reported=True)
@@ -57,7 +57,7 @@ def test_an_attempt_that_was_tried_again_moves(services, orders, clock):
 
 
 def test_a_second_time_adds_nothing(services, store, orders, clock):
-    """An entry is archived once."""
+    """A second pass archives no entry again."""
     make_old_orders(orders, clock)
     archive(services)
     objects = dict(store.objects)
@@ -66,7 +66,7 @@ def test_a_second_time_adds_nothing(services, store, orders, clock):
 
 
 def test_two_at_once(services, orders, clock, small_parts):
-    """A second process is refused in words while the first is at it, and what it was at is done once."""
+    """A second process is refused with a message while the first archives, and everything moves once."""
     make_old_orders(orders, clock)
     before = journals(services)
     first = archive_journal(services, clock() - AGE, owner="archive one")
@@ -81,7 +81,7 @@ def test_two_at_once(services, orders, clock, small_parts):
 
 
 def test_a_process_that_stood_still_deletes_nothing(services, store, orders, clock):
-    """Its part was discarded by the next process, which has archived the same entries by then."""
+    """A process that stood still deletes no entries: the next one has archived them meanwhile."""
     make_old_orders(orders, clock)
     before = journals(services)
 
@@ -98,7 +98,7 @@ def test_a_process_that_stood_still_deletes_nothing(services, store, orders, clo
 
 @pytest.mark.each_database
 def test_an_order_that_becomes_active_keeps_its_journal(services, store, orders, clock):
-    """A video that is fetched again while its journal is written: its entries stay, the others move."""
+    """If a video is fetched again while its journal is written, its entries stay and the others move."""
     active, *others = make_old_orders(orders, clock)
 
     def fetch_again(_: str) -> None:
@@ -114,7 +114,7 @@ def test_an_order_that_becomes_active_keeps_its_journal(services, store, orders,
 
 @pytest.mark.each_database
 def test_an_archived_order_may_become_active(services, store, orders, clock):
-    """Its later entries follow those in the archive, and are archived in their turn."""
+    """Later entries of an archived order follow those in the archive, and are archived later."""
     order, *_ = make_old_orders(orders, clock)
     archive(services)
     moved = services.ledger.repairs.fetch_again(order, actor="audit", video_url="u", reason="lost")

@@ -62,7 +62,7 @@ def test_spend_by_day_counts_everything_that_was_charged(ledger, orders, clock):
 
 
 def test_a_row_has_everything_that_a_dataset_needs(orders):
-    """A row has the request, the measures of the file, and no signature; what is unknown is null."""
+    """A row has the request, the measures of the file, and no signature; unknown values are null."""
     request = {
         "task_type": "seedance-2",
         "prompt": "ein Kätzchen",
@@ -109,7 +109,7 @@ def test_a_video_of_another_set_has_the_set_and_tags_of_the_prompt_that_shows_it
 
 @pytest.mark.each_database
 def test_a_removed_prompt_is_marked_until_it_is_back(ledger, orders, clock):
-    """Its row says since when."""
+    """The row of a removed prompt says since when, until the prompt is back."""
     orders.make(State.STORED, "cat", fingerprint="a")
     asked = PartitionRequest("a", tags={"campaign": "autumn"})
     for wanted, removed_at in (({"cat": asked}, None), ({}, clock()), ({"cat": asked}, None)):

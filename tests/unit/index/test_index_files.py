@@ -1,4 +1,4 @@
-"""The files of an index in the hands of others: DuckDB, pandas and `datasets`, and the formats of parts."""
+"""The files of an index as DuckDB, pandas and `datasets` read them, and the formats of parts."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_parts_are_one_table_for_duckdb_and_pandas(folder):
 
 @pytest.mark.long
 def test_the_parts_are_one_table_for_datasets(folder):
-    """Loaded by a glob, without a network."""
+    """`datasets` loads the parts as one table by a glob, without a network."""
     environ = {"HF_HUB_OFFLINE": "1", "HF_HOME": f"{folder}/.home", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         [sys.executable, "-c", _WITH_DATASETS, str(folder)],
@@ -123,7 +123,7 @@ def test_both_formats_have_the_same_rows(orders, monkeypatch):
 
 @pytest.mark.parametrize("pyarrow", [True, False])
 def test_a_part_that_is_damaged_or_has_other_columns_is_not_merged(monkeypatch, pyarrow):
-    """It is written again as a whole."""
+    """A part that is damaged or has other columns is written again as a whole."""
     if not pyarrow:
         monkeypatch.setitem(sys.modules, "pyarrow", None)
     form = part_format()

@@ -118,7 +118,7 @@ class History:
 
 @pytest.mark.parametrize(("seed", "conditions"), [(1, True), (2, False), (3, True)])
 def test_the_index_is_what_the_ledger_has_after_any_history(ledger, clock, monkeypatch, seed, conditions):
-    """Parts of two rows: videos, edits, removals, verdicts, losses, killed writers and late ones."""
+    """After any history of changes, killed writers and late ones, readers get what the ledger has."""
     monkeypatch.setattr(index_writer, "PART_ROWS", 2)
     store = MemoryStore(prefix="p")
     store.writer = SimpleNamespace(knows_conditions=conditions)

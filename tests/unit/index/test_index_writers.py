@@ -16,7 +16,7 @@ from seedance_dagster.ledger.order import State
 
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_a_killed_writer_leaves_an_index_that_can_be_read(services, store, orders, small_parts, victim):
-    """Each video is read once at most, and the next writer makes it whole, also with nothing new."""
+    """After a kill each video is read at most once, and the next writer completes the index."""
     orders.make_many(State.STORED, "a", "b", "c")
     refresh_index(services, "spots", owner="w")
     orders.make_many(State.STORED, "d", "e", "f")
@@ -78,7 +78,7 @@ def test_a_delayed_writer_does_not_leave_older_bytes(services, store, orders, cl
 
 
 def test_a_writer_that_waits_for_another_finds_its_work_done(services, store, orders, monkeypatch):
-    """It does not write what the other has written."""
+    """A writer that waited for another does not write the same index again."""
     orders.make(State.STORED, "cat")
     services.ledger.leases.acquire("index spots", "b", seconds=30)
 

@@ -58,7 +58,7 @@ def test_only_the_parts_with_changed_rows_are_written(services, store, orders, s
 
 @pytest.mark.each_database
 def test_each_kind_of_change_reaches_the_index(services, store, orders, clock):
-    """A verdict, edited tags, a prompt that left its file, another request, and a video that is lost."""
+    """A verdict, edited tags, a removed prompt, another request and a lost video each reach the index."""
     ledger = services.ledger
     cat, _ = orders.make_many(State.STORED, "cat", "dog", fingerprint=lambda name: f"of {name}")
     asked = {name: PartitionRequest(f"of {name}") for name in ("cat", "dog")}
@@ -168,7 +168,7 @@ def test_an_index_of_an_earlier_format_is_replaced(services, store, orders):
 
 @pytest.mark.parametrize("rebuild", [True, False])
 def test_what_is_damaged_in_s3_is_written_again(services, store, orders, small_parts, rebuild):
-    """A part that is lost, altered or left over, and another manifest: when asked, or when it is needed."""
+    """A lost, altered or superfluous part and another manifest are repaired on request, or when needed."""
     orders.make_many(State.STORED, "a", "b", "c", "d", "e")
     refresh_index(services, "spots", owner="w")
     damages = [

@@ -16,7 +16,7 @@ from seedance_dagster.ledger.order import State
 
 
 def actors(world: World, order_id: int = 1) -> list[str]:
-    """Return who changed an order."""
+    """Return the actors that changed an order."""
     return [entry.actor for entry in world.ledger.queries.journal(order_id)]
 
 
@@ -54,7 +54,7 @@ def test_a_lost_or_changed_video_is_fetched_again(world, order, damage):
 
 
 def test_what_a_fetched_video_replaces_is_kept(world, order):
-    """The object that the next run overwrites is beside it, its old bytes unchanged."""
+    """The object that the next run overwrites is kept beside it with its old bytes."""
     world.store.objects[order.video_key] = VIDEO[::-1]
     [result] = world.repair(deep=True).values()
     kept = f"{order.video_key}.replaced-20260406T180000Z"

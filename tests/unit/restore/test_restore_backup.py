@@ -1,4 +1,4 @@
-"""An older backup: its orders move forward to what became of them, and nothing is sent on a doubt."""
+"""An older backup: its orders move forward to their present state, and no doubtful one is sent."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def stored_since(world, order: Order) -> bytes:
 
 @pytest.mark.parametrize("state", [*UNSENT, State.SUBMITTED, State.SUCCEEDED])
 def test_what_was_stored_since_is_stored(kept, backup, clock, state):
-    """m15: an order of any state whose video is in S3 is stored, with the manifest that lies there."""
+    """An order of any state whose video is in S3 becomes stored, with the manifest found there (m15)."""
     task = {"task_id": "task-3"} if state in (State.SUBMITTED, State.SUCCEEDED) else {}
     backup._defaults = {"task": task}
     order = placed(backup, clock, state)
@@ -81,7 +81,7 @@ def test_what_was_stored_since_is_stored(kept, backup, clock, state):
 
 @pytest.mark.parametrize("state", UNSENT)
 def test_what_was_submitted_since_is_followed(kept, backup, clock, state):
-    """m15: an order whose task Dagster names is in flight, and starts no further attempt on its own."""
+    """An order whose task Dagster names is in flight, and starts no further attempt (m15)."""
     order = placed(backup, clock, state)
     add_task(kept, 3)
     restore(kept, prompt(1), prompt(2), prompt(3))
@@ -93,7 +93,7 @@ def test_what_was_submitted_since_is_followed(kept, backup, clock, state):
 
 @pytest.mark.parametrize("state", UNSENT)
 def test_what_nothing_names_is_left_to_reconciliation(kept, backup, clock, state):
-    """m15: what may have been sent since the backup is uncertain, in a window from the backup until now."""
+    """An order that may have been sent since the backup becomes uncertain from the backup until now (m15)."""
     order = placed(backup, clock, state)
     restore(kept, prompt(1), prompt(2), prompt(3))
     now = kept.ledger.queries.get(order.order_id)
@@ -105,7 +105,7 @@ def test_what_nothing_names_is_left_to_reconciliation(kept, backup, clock, state
 
 
 def test_a_task_that_may_be_an_unsent_orders_is_left_to_it(kept, backup, clock):
-    """A task of equal content, which no event names, is not given to another order of its prompt."""
+    """An equal task that no event names is not given to another order of its prompt."""
     order = placed(backup, clock, State.QUEUED)
     add_task(kept, 3, event=False)
     done = restore(kept, prompt(1), prompt(2), prompt(3))
@@ -117,7 +117,7 @@ def test_a_task_that_may_be_an_unsent_orders_is_left_to_it(kept, backup, clock):
 
 @pytest.mark.parametrize("state", UNSENT)
 def test_a_mark_says_whose_a_task_is(kept, backup, clock, state):
-    """A task that renders an order and gives back the mark of any POST of it is the order's."""
+    """A task that renders an order and returns the mark of any of its POSTs is the order's."""
     order = placed(backup, clock, state)
     mark = make_mark(kept.ledger.identity.ledger_id, order.order_id, NOW)
     add_task(kept, 3, event=False, mark=mark)
@@ -136,7 +136,7 @@ def test_what_was_ordered_since_is_restored(kept, backup, clock):
 
 
 def test_later_attempts_do_not_overwrite_earlier_ones(kept, backup, clock):
-    """m15: an attempt that was made since keeps its number, and the next one counts on."""
+    """An attempt made since the backup keeps its number, and the next one continues from it (m15)."""
     kept.add(8, **{"attempt": 2, "fingerprint": fingerprint(make_request("cat 1"))} | same_place(kept))
     remove_row(kept.ledger, 8)
     clock.now = NOW
@@ -151,7 +151,7 @@ def same_place(world) -> dict[str, object]:
 
 
 def test_tasks_of_before_the_backup_stay_unmatched(kept, backup, clock):
-    """Tasks that no order owned when the backup was made are an audit's business, whatever they render."""
+    """Tasks that no order owned when the backup was made stay unmatched, for an audit to report."""
     placed(backup, clock, State.SUBMITTED)
     add_task(kept, 1, task_id="older", event=False, created_at=AN_HOUR_AGO - timedelta(days=1))
     done = plan(kept, prompt(1), prompt(2), prompt(3))

@@ -10,7 +10,7 @@ from seedance_dagster.audit.snapshots import NOT_SUBMITTED
 
 
 def test_a_second_restoration_changes_nothing(world):
-    """A restored order is there; only what did not come back is named again."""
+    """A second restoration restores nothing, and names again only what did not come back."""
     restore(world, prompt(1), prompt(2))
     again = plan(world, prompt(1), prompt(2))
     assert (again.orders, again.not_restored) == ((), ())

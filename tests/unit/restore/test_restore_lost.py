@@ -42,7 +42,7 @@ def facts(order: Order) -> dict[str, object]:
 
 
 def test_stored_videos_come_back_from_their_manifests(kept, tmp_path, clock):
-    """m36: each row is as it was, so the same manifests are made of it, and nothing is ordered again."""
+    """Each row is as before, so its manifest is the same, and nothing is ordered again (m36)."""
     before = {order.task_id: order for order in kept.ledger.queries.find()}
     identity = kept.ledger.identity
     lose(kept, tmp_path, clock)
@@ -134,7 +134,7 @@ def test_an_altered_manifest_is_not_believed(world):
     ],
 )
 def test_tasks_without_a_manifest_come_back_as_they_are(world, status, state, event):
-    """m36: a task in flight is followed, a finished one fetched, a failed one is over."""
+    """A task in flight is followed, a finished one fetched, and a failed one has ended (m36)."""
     add_task(world, 3, status, event=event)
     restore(world, prompt(1), prompt(2), prompt(3))
     [order] = world.ledger.queries.find(task_id="task-3")
@@ -155,7 +155,7 @@ def test_a_rejection_comes_back_with_its_penalty(world):
 
 
 def test_a_forgotten_task_is_not_paid_again(world):
-    """A task that Dagster knows and the vendor does not is named; its prompt takes an explicit wish."""
+    """A task that only Dagster knows is named, and its prompt is ordered again only on request."""
     world.dagster.task_events.append(submission(3, "task-3"))
     done = restore(world, prompt(1), prompt(2), prompt(3))
     [left] = done.not_restored
@@ -206,7 +206,7 @@ def test_an_edited_prompt_comes_back_by_the_echo(world):
 
 
 def test_the_newest_order_of_a_partition_stays_the_newest(world):
-    """A failed attempt of before the stored one is not taken for the newest, though it is found later."""
+    """An earlier failed attempt that is found after the stored one does not become the newest."""
     add_task(world, 1, TaskStatus.FAILED, task_id="older", attempt=7, created_at=AN_HOUR_AGO.replace(day=1))
     restore(world, prompt(1), prompt(2))
     assert world.ledger.queries.find(prompt_set="spots", limit=1)[0].task_id == "older"
@@ -257,7 +257,7 @@ def test_an_incomplete_history_is_said(world):
 
 
 def test_a_ledger_with_orders_takes_no_other_place(world, tmp_path, clock):
-    """m14: only an empty ledger takes the id of the one that the prefix belongs to."""
+    """Only an empty ledger takes the id of the prefix's owner (m14)."""
     with open_ledger(f"sqlite:///{tmp_path}/third.db", clock) as third:
         OrderFactory(third, clock).make(State.QUEUED)
         with pytest.raises(RestoreError, match="orders of its own: set SEEDANCE_LEDGER_URL to a backup"):

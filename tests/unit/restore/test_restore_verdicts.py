@@ -1,4 +1,4 @@
-"""Verdicts come back from what Dagster was given of them."""
+"""Verdicts come back from the events that Dagster has of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ACCEPTED, UNDECIDED = Verdict.ACCEPTED, Verdict.UNDECIDED
 
 
 def event(number: int, verdict: str, at: datetime, **metadata: object) -> RecordedEvent:
-    """Return what Dagster has of a verdict on the video of a world's numbered order."""
+    """Return Dagster's event of a verdict on the video of a numbered order."""
     fields = {"verdict": verdict, "reviewer": "ann", "decided_at": at.timestamp(), **metadata}
     tags = {f"seedance/{name}": value for name, value in fields.items()}
     return RecordedEvent(prompt_set="spots", partition=f"p{number}", at=at, metadata=tags, data_version=None)
@@ -31,7 +31,7 @@ def sha256(world, number: int) -> str:
 
 
 def test_accepted_videos_are_accepted_in_a_new_ledger(kept, tmp_path, clock):
-    """With reviewer, note and time; not reported again, and restoring twice adds nothing."""
+    """Verdicts come back once with reviewer, note and time, and are not reported again."""
     digest = sha256(kept, 1)
     lose(kept, tmp_path, clock)
     kept.dagster.verdict_events = [
@@ -62,7 +62,7 @@ def test_what_was_taken_back_since_a_backup_is_not_accepted(kept, verdict):
 
 
 def test_what_the_ledger_knows_later_stays(kept):
-    """A verdict that Dagster was not given yet is not lost to an older one."""
+    """A later verdict in the ledger, not yet reported, does not give way to an older one."""
     digest = sha256(kept, 1)
     kept.ledger.verdicts.give("spots", {"p1": Judgement(ACCEPTED)}, reviewer="bob")
     kept.dagster.verdict_events = [event(1, "undecided", NOW - timedelta(minutes=5), sha256=digest)]

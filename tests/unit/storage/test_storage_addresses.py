@@ -27,19 +27,19 @@ POINT = "arn:aws:s3:eu-west-1:123456789012:accesspoint/videos"
     ],
 )
 def test_a_bucket_may_be_written_as_an_address(bucket, name):
-    """An address that people paste is understood (s7)."""
+    """A pasted address of a bucket is understood as its name (s7)."""
     assert VideoStore(CLIENT, bucket).bucket == name
 
 
 def test_a_bucket_with_a_path_is_refused_with_the_way_out():
-    """The path is a prefix (s7)."""
+    """A bucket with a path is refused, and the message says that the path is a prefix (s7)."""
     with pytest.raises(StoreError, match=r"set SEEDANCE_S3_BUCKET=videos and SEEDANCE_S3_PREFIX=sub/a$"):
         VideoStore(CLIENT, "s3://videos/sub/a/")
 
 
 @pytest.mark.parametrize("prefix", ["a/b", "a/b/", "/a/b", "//a/b//"])
 def test_slashes_around_a_prefix_do_not_count(prefix):
-    """All of them mean the same place (s3)."""
+    """Prefixes with and without slashes around them mean the same place (s3)."""
     assert VideoStore(CLIENT, "videos", prefix).prefix == "a/b"
 
 
@@ -56,14 +56,14 @@ def test_slashes_around_a_prefix_do_not_count(prefix):
     ],
 )
 def test_what_is_no_bucket_is_refused_before_anything_is_sent(bucket):
-    """Neither boto3's regular expression nor advice that leads nowhere is the answer (s7)."""
+    """An invalid bucket is refused before any request, with advice instead of a regular expression (s7)."""
     with pytest.raises(StoreError, match="is not a name: set SEEDANCE_S3_BUCKET to the name alone, such as"):
         VideoStore(CLIENT, bucket)
 
 
 @pytest.mark.parametrize("prefix", [" videos ", "a b", "\u00e4/b", "a.b", ".hidden", "a-b_c(1)"])
 def test_a_prefix_of_other_characters_is_kept(prefix):
-    """Stores keep blanks, letters of all languages and dots as they are."""
+    """A prefix with blanks, letters of other languages or dots is kept, as stores do."""
     assert VideoStore(CLIENT, "videos", prefix).prefix == prefix.strip()
 
 
@@ -91,7 +91,7 @@ def test_a_prefix_that_links_and_stores_would_change_is_refused(prefix, wrong):
 
 @pytest.mark.parametrize("endpoint", ["https://account.r2.example.com/videos", "http://host:9000/videos/"])
 def test_an_endpoint_that_ends_with_the_bucket_is_refused(endpoint):
-    """Every key would begin with the bucket's name, and every URI of an event would be wrong."""
+    """An endpoint that ends with the bucket is refused, since all keys and URIs would be wrong."""
     client = Mock()
     client.meta.endpoint_url = endpoint
     with pytest.raises(StoreError, match="AWS_ENDPOINT_URL_S3 ends with the bucket 'videos': leave it out"):
@@ -100,6 +100,6 @@ def test_an_endpoint_that_ends_with_the_bucket_is_refused(endpoint):
 
 
 def test_an_endpoint_without_its_scheme_is_named():
-    """boto3 calls it invalid; the message says how one begins."""
+    """An endpoint without its scheme is named, and the message says how one begins."""
     with pytest.raises(StoreError, match="AWS_ENDPOINT_URL_S3 must begin with http:// or https://"):
         create_client(Mock(side_effect=ValueError("Invalid endpoint: localhost:9000")))

@@ -14,7 +14,7 @@ from seedance_dagster.storage.s3 import StoreError
 
 
 def test_a_write_that_is_refused_without_a_condition_as_well_is_reported(store, s3, video):
-    """A missing permission stays one."""
+    """A write that is refused without its condition too is reported as a missing permission."""
     s3.add_client_error("head_object", "404")
     for _ in range(4):  # with and without condition and checksums
         s3.add_client_error("put_object", service_error_code="AccessDenied", http_status_code=403)
@@ -24,7 +24,7 @@ def test_a_write_that_is_refused_without_a_condition_as_well_is_reported(store, 
 
 @pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (400, "RequestTimeout"), (400, "BadDigest")])
 def test_a_store_in_trouble_is_not_written_without_a_condition(store, s3, video, status, code):
-    """Trouble of the moment says nothing about conditions."""
+    """Temporary trouble of a store does not make it count as one without conditions."""
     s3.add_client_error("head_object", "404")
     s3.add_client_error("put_object", service_error_code=code, http_status_code=status)
     with pytest.raises(StoreError, match=code):
@@ -44,7 +44,7 @@ def replacement(**condition: str) -> dict[str, object]:
 
 
 def test_a_version_is_replaced_only_if_it_is_still_there(store, s3):
-    """The write names the ETag that was read; where there was no object, it wants none."""
+    """A write names the ETag that was read, or demands that there is no object."""
     read = {"Body": io.BytesIO(b"old"), "ETag": '"e1"'}
     s3.add_response("get_object", read, {"Bucket": "videos", "Key": "k/part"})
     version = store.read_version("k/part")
@@ -67,7 +67,7 @@ def test_a_version_is_replaced_only_if_it_is_still_there(store, s3):
     ],
 )
 def test_a_version_that_another_worker_wrote_is_not_replaced(store, s3, code, status, over):
-    """Also where the object was deleted meanwhile; the write is not sent again without its condition."""
+    """A version that another worker wrote or deleted is not replaced by a write without a condition."""
     s3.add_client_error("put_object", service_error_code=code, http_status_code=status)
     if over is None:
         s3.add_response("head_object", {"ContentLength": 3})
@@ -76,6 +76,6 @@ def test_a_version_that_another_worker_wrote_is_not_replaced(store, s3, code, st
 
 
 def test_a_weak_etag_is_no_condition(store, s3):
-    """A proxy that packs what it passes on makes ETags weak, and no store finds a weak one."""
+    """A weak ETag, as compressing proxies make it, is not used as a condition."""
     s3.add_response("put_object", {}, replacement())
     store.replace_version("k/part", b"new", content_type="text/plain", over='W/"e1"')

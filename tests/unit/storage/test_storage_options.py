@@ -29,7 +29,7 @@ def test_what_no_store_takes_is_refused(name, value, words):
     "template", ["cdn.example.com/{key}", "https://cdn.example.com/", "https://x/{key}/{bucket}"]
 )
 def test_a_link_that_no_browser_opens_is_refused(template):
-    """It must be a link of the web, with the place of the key in it."""
+    """A link must be an http address with a place for the key."""
     with pytest.raises(
         SettingError, match=r"SEEDANCE_VIDEO_URL: is .*; allowed are http and https links with"
     ):
@@ -37,7 +37,7 @@ def test_a_link_that_no_browser_opens_is_refused(template):
 
 
 def test_what_a_bucket_demands_reaches_every_request():
-    """The variables, and the fields of the resource, are the options of the store's requests (s6)."""
+    """The variables and the fields of the resource become options of every request (s6)."""
     environ = {"SEEDANCE_S3_ENCRYPTION": "aws:kms", "SEEDANCE_S3_KMS_KEY": "k", "SEEDANCE_S3_TAGS": "a=b&c=d"}
     options = Settings.from_environ(environ | {"SEEDANCE_S3_REQUESTER_PAYS": "yes"}).request_options()
     assert options == RequestOptions(encryption="aws:kms", kms_key="k", tags="a=b&c=d", requester_pays=True)

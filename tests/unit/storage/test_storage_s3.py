@@ -88,14 +88,14 @@ def test_a_missing_answer_is_reported(store, client, monkeypatch, fault, words):
 
 
 def test_what_boto3_refuses_itself_is_reported(client):
-    """Its words are shown whole, on one line."""
+    """The words with which boto3 refuses something are shown whole, on one line."""
     with pytest.raises(StoreError, match="Invalid length for parameter Key") as caught:
         VideoStore(client, "videos").head("")
     assert "\n" not in str(caught.value)
 
 
 def test_a_bucket_that_forbids_deleting_is_writable(store, s3):
-    """Permission to write is enough."""
+    """A bucket that forbids deleting passes, since permission to write is enough."""
     s3.add_response(
         "put_object",
         {},
@@ -113,7 +113,7 @@ def test_a_bucket_that_forbids_deleting_is_writable(store, s3):
 
 
 def test_an_outage_while_deleting_is_one_of_the_store(store, monkeypatch):
-    """It is said in words, as for every other request: no order fails with boto3's own error."""
+    """An outage while deleting is a store error, as for every other request."""
 
     def lost(**_arguments):
         raise EndpointConnectionError(endpoint_url="https://s3.example.com")
@@ -165,7 +165,7 @@ def test_an_object_that_another_worker_wrote_meanwhile_is_not_overwritten(store,
 
 
 def test_nothing_is_written_by_a_worker_that_may_no_longer(store, s3, video):
-    """It is asked between the look at what lies there and the write."""
+    """A worker that may no longer write is stopped between the look at the object and the write."""
 
     def gone():
         raise StaleOrderError("another worker has it")
@@ -209,7 +209,7 @@ def put_json(store) -> None:
 
 
 def test_a_new_small_object_is_written(store, s3):
-    """It takes a conditional request, with an MD5 for the server to verify."""
+    """A new small object is written conditionally, with an MD5 for the server to verify."""
     s3.add_client_error("head_object", "404")
     s3.add_response("put_object", {}, written(IfNoneMatch="*"))
     put_json(store)
