@@ -133,7 +133,7 @@ def whole(services: Services) -> None:
     for name, body in (("all.jsonl", to_jsonl(rows)), ("all.parquet", part_format().encode(rows))):
         key = f"{PREFIX}/{NAME}/{name}"
         services.store.replace_version(key, body, content_type="application/octet-stream", over=None)
-    services.ledger.set_spend.read(NAME, tags=5)
+    services.ledger.set_spend.read(NAME, max_tags=5)
 
 
 def measure(servers: Servers, videos: int) -> list[tuple[str, str, str]]:

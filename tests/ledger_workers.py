@@ -117,7 +117,7 @@ class Workers:
         match data.draw(st.sampled_from(("working", "done", "done", "rejected", "trouble", "trouble again"))):
             case "working":
                 due_at = self.model.now + timedelta(seconds=10)
-                self.ledger.tasks.polled(order, due_at=due_at, seen={"points_held": ESTIMATE})
+                self.ledger.tasks.polled(order, due_at=due_at, task={"points_held": ESTIMATE})
                 known.due_at, known.owner = due_at, None
                 self.model.held.pop(number)
             case "done":

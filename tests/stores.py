@@ -74,7 +74,7 @@ class MemoryStore(VideoStore):
     def put_if_absent(self, key: str, body: bytes, *, content_type: str) -> None:
         self.objects.setdefault(key, body)
 
-    def each_object(self, folder: str) -> Iterator[tuple[str, ListedObject]]:
+    def iter_objects(self, folder: str) -> Iterator[tuple[str, ListedObject]]:
         for key, body in list(self.objects.items()):
             if key.startswith(f"{self.prefix}/{folder}"):
                 yield key, ListedObject(len(body), hashlib.md5(body).hexdigest(), NOW)

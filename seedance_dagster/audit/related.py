@@ -31,8 +31,8 @@ class RelatedOrders:
             self._parents.setdefault(order.order_id, order.order_id)
             self._join(partition_key(order.prompt_set, order.partition), order.order_id)
             self._join((order.fingerprint, order.take), order.order_id)
-            if order.given_set is not None and order.given_partition is not None:
-                self._join(partition_key(order.given_set, order.given_partition), order.order_id)
+            if order.linked_set is not None and order.linked_partition is not None:
+                self._join(partition_key(order.linked_set, order.linked_partition), order.order_id)
             if order.task_id is not None:
                 self.owned_tasks.add(order.task_id)
                 self._join(order.task_id, order.order_id)

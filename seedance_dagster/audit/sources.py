@@ -142,7 +142,7 @@ class Sources:
     def _read_storage(self) -> set[str]:
         """List S3; return the prompt sets that have a folder there."""
         names = set()
-        for key, listed in self._services.store.each_object(self._scope.prompt_set or ""):
+        for key, listed in self._services.store.iter_objects(self._scope.prompt_set or ""):
             self._listed.add(key.rpartition("/")[0], (key, listed))
             self.objects += 1
             self.replaced_objects += is_replaced(key)

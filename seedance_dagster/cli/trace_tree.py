@@ -45,7 +45,7 @@ def draw(trace: Trace) -> Tree:
     Texts of users and of the vendor are shown as they are, without control characters.
     """
     origin = trace.origin
-    tree = Tree(_text(f"{origin.form} {origin.thing} (all times are UTC)", "bold"))
+    tree = Tree(_text(f"{origin.form} {origin.subject} (all times are UTC)", "bold"))
     for note in origin.notes:
         tree.add(_text(f"Note: {note}", "yellow"))
     if origin.credential is not None:

@@ -23,7 +23,7 @@ from seedance_dagster.storage.index_files import IndexManifest, PartFormat, part
 from seedance_dagster.storage.keys import index_keys
 from seedance_dagster.storage.s3 import VideoStore
 
-_TAGS = 5  # tag names that spend is summed up by
+_MAX_TAGS = 5  # tag names that spend is summed up by
 
 
 class IndexingError(Exception):
@@ -126,7 +126,7 @@ def _place(store: VideoStore, prompt_set: str) -> str:
 
 def _written(services: Services, manifest: IndexManifest, parts: PartFormat) -> WrittenIndex:
     keys = index_keys(services.store.prefix, manifest.prompt_set)
-    spend = services.ledger.set_spend.read(manifest.prompt_set, tags=_TAGS)
+    spend = services.ledger.set_spend.read(manifest.prompt_set, max_tags=_MAX_TAGS)
     return WrittenIndex(
         prompt_set=manifest.prompt_set,
         folder=keys.manifest.rpartition("/")[0] + "/",

@@ -1,4 +1,4 @@
-"""The archive of the journal: which entries may leave the ledger, and where those are that did."""
+"""The archive of the journal: the entries that may leave the ledger, and the parts that hold the others."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ArchivePart:
     Attributes:
         part_id: Its number; None before the ledger knows it.
         key: Its key in S3.
-        sha256: Of its bytes, in hex.
+        sha256: The SHA-256 of its bytes, in hex.
         entries: The number of its entries.
         first_entry: The lowest number of an entry.
         last_entry: The highest one.
@@ -59,7 +59,7 @@ class Archive(LedgerPart):
     """The part of the ledger that knows the archive of the journal."""
 
     def archivable(self, before: datetime) -> Archivable:
-        """Return what may be archived: all of it was written before a time (UTC)."""
+        """Count the orders that may be archived: all of their entries were written before a time (UTC)."""
         chosen = self._chosen(before).subquery()
         totals = sa.select(
             sa.func.count(),
@@ -97,7 +97,7 @@ class Archive(LedgerPart):
             return int(connection.execute(insert).scalar_one())
 
     def finish(self, part_id: int, entries: Sequence[JournalEntry], before: datetime) -> None:
-        """Delete the entries that a part has, since it is written and was read again.
+        """Delete the entries that a part holds, after it was written and read back.
 
         Raises:
             StaleOrderError: The part was discarded, or an order changed meanwhile; nothing was deleted.
@@ -125,38 +125,38 @@ class Archive(LedgerPart):
             connection.execute(archived_journals.insert(), rows)
 
     def discard(self, part_id: int) -> None:
-        """Note that a part counts for nothing and its object is to be deleted, unless it is archived."""
+        """Mark a part as discarded, so that its object is deleted, unless it is archived."""
         with self._database.writing() as connection:
             connection.execute(
                 archive_parts.update().where(*_is_writing(part_id)).values(state=PartState.DISCARDED)
             )
 
     def forget(self, part_id: int) -> None:
-        """Delete the note of a part that was discarded and has no object any more."""
+        """Delete the row of a discarded part whose object is gone."""
         is_discarded = archive_parts.c.state == PartState.DISCARDED
         with self._database.writing() as connection:
             connection.execute(archive_parts.delete().where(archive_parts.c.part_id == part_id, is_discarded))
 
     def unfinished(self) -> list[ArchivePart]:
-        """Return the parts that are written now, or whose writer was interrupted."""
+        """Return the parts that are being written, or whose writer was interrupted."""
         return self._parts(archive_parts.c.state != PartState.ARCHIVED)
 
     def parts(self) -> list[ArchivePart]:
-        """Return all parts that have entries of the journal, the oldest first."""
+        """Return all parts that hold entries of the journal, the oldest first."""
         return self._parts(archive_parts.c.state == PartState.ARCHIVED)
 
     def parts_of(self, order_ids: Iterable[int]) -> dict[int, list[tuple[ArchivePart, int]]]:
-        """Return the parts with entries of some orders, and how many each has, by order id."""
+        """Return the parts that hold entries of some orders, with the number of entries, by order id."""
         columns = (*archived_journals.c, *archive_parts.c)
         joined = archived_journals.c.part_id == archive_parts.c.part_id
         query = sa.select(*columns).join_from(archived_journals, archive_parts, joined)
-        found: defaultdict[int, list[tuple[ArchivePart, int]]] = defaultdict(list)
+        parts: defaultdict[int, list[tuple[ArchivePart, int]]] = defaultdict(list)
         with self._database.reading() as connection:
             for chunk in chunked(order_ids):
                 chosen = query.where(archived_journals.c.order_id.in_(chunk))
                 for order_id, _, count, *values in connection.execute(chosen.order_by(joined.left)):
-                    found[order_id].append((_part(values), count))
-        return dict(found)
+                    parts[order_id].append((_part(values), count))
+        return dict(parts)
 
     def _parts(self, condition: sa.ColumnElement[bool]) -> list[ArchivePart]:
         query = sa.select(*archive_parts.c).where(condition).order_by(archive_parts.c.part_id)
@@ -164,10 +164,10 @@ class Archive(LedgerPart):
             return [_part(row) for row in connection.execute(query)]
 
     def _chosen(self, before: datetime) -> sa.Select[Any]:
-        """Select the orders whose journal may be archived, in their order, with figures of it.
+        """Select the orders whose journal may be archived, by number, with counts and times of its entries.
 
-        They ended, are reported, and nothing was written of them since. The newest entries stay: they say
-        how far a ledger has come, and the numbers of later ones follow theirs.
+        They are over and reported, and have no later entries. The newest entries stay: they say how far a
+        ledger has come, and the numbers of later entries follow theirs.
         """
         pending = sa.exists().where(links.c.order_id == orders.c.order_id, unreported(self._clock()))
         newest = sa.select(journal.c.order_id).order_by(journal.c.entry_id.desc()).limit(1)

@@ -9,17 +9,17 @@ from typing import Protocol
 from seedance_dagster.prompts.rights import AllRights
 
 
-class Wanted(Protocol):
+class RequestedTake(Protocol):
     """A take of a request, as a partition asks for it."""
 
     @property
     def fingerprint(self) -> str:
-        """The request."""
+        """The fingerprint of the request."""
         ...
 
     @property
     def take(self) -> int:
-        """From 1."""
+        """The number of the take, from 1."""
         ...
 
     @property
@@ -33,23 +33,23 @@ class Wanted(Protocol):
         ...
 
 
-class AskedFor(Wanted, Protocol):
-    """A take of a request as a prompt set asks for it."""
+class DeclaredTake(RequestedTake, Protocol):
+    """A take of a request, as a prompt set declares it."""
 
     @property
     def is_draft(self) -> bool:
-        """True where its final is ordered once it is accepted."""
+        """True for a draft, whose final is ordered once the draft is accepted."""
         ...
 
     @property
     def rights(self) -> AllRights:
-        """Those of the prompt and its references."""
+        """The rights of the prompt and its references."""
         ...
 
 
 @dataclass(frozen=True)
 class PartitionRequest:
-    """A take of a request, as the ledger knows it of a partition."""
+    """A take of a request, as the ledger recorded it for a partition."""
 
     fingerprint: str
     take: int = 1

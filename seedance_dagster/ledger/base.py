@@ -22,8 +22,8 @@ class LedgerPart:
     """One part of the ledger; each of its public methods is one transaction.
 
     Args:
-        database: The database.
-        clock: The wall clock. Leases go by the database's where it has one, unless a test brings its own.
+        clock: The wall clock. Leases go by the database's clock where there is one, unless a test passes its
+            own.
     """
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:

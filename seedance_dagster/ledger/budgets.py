@@ -1,7 +1,7 @@
 """Budgets: hard limits over windows of time, checked in the transaction that places an order.
 
-An order counts for the day and month in which its first attempt was placed. The most that it may cost (or
-what the vendor holds, if that is more) is reserved until the vendor is done with it; then the charge counts.
+An order counts for the day and month in which its first attempt was placed. Its highest possible cost (or the
+vendor's hold, if that is more) is reserved until the vendor is done with it; then the charge counts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import BudgetExceededError
 from seedance_dagster.ledger.order import RESERVED_STATES
-from seedance_dagster.ledger.tables.columns import Unindexed
+from seedance_dagster.ledger.tables.columns import Unindexed, total
 from seedance_dagster.ledger.tables.schema import orders
 from seedance_dagster.money import Window, usd_text, window_start
 
@@ -25,9 +25,9 @@ class Budget:
     """A limit that orders may not exceed.
 
     Attributes:
-        window: The time that it is for, in UTC.
+        window: The period that it covers, in UTC.
         points: The limit, in points.
-        prompt_set: The set that it is for; None for all sets together.
+        prompt_set: The set that it covers; None for all sets together.
     """
 
     window: Window
@@ -104,14 +104,14 @@ def read_usage(connection: sa.Connection, budget: Budget, *, now: datetime) -> B
     if start is not None:
         counted.append(orders.c.booked_at >= start)
     if budget.prompt_set is not None:
-        # The index by time has all columns; that by set would read each order of the set.
+        # The index by time has all columns; the one by set would read each order of the set.
         prompt_set = orders.c.prompt_set if start is None else Unindexed(orders.c.prompt_set)
         counted.append(prompt_set == budget.prompt_set)
-    # States take longest to compare, so only those of orders without a charge are: nearly all have one. The
-    # few that are reserved are found by an index, and give back what they should not have counted.
-    every = sa.select(_total(sa.func.coalesce(charge, money.spent)).label("spent")).where(*counted).subquery()
+    # Comparing states is slow, so only the few orders without a charge have theirs compared. The few that are
+    # reserved are found by an index, and their charges are subtracted again.
+    every = sa.select(total(sa.func.coalesce(charge, money.spent)).label("spent")).where(*counted).subquery()
     reserved = (
-        sa.select(_total(money.reserved).label("points"), _total(charge).label("charged"))
+        sa.select(total(money.reserved).label("points"), total(charge).label("charged"))
         .where(orders.c.state.in_(RESERVED_STATES), *counted)
         .subquery()
     )
@@ -121,12 +121,8 @@ def read_usage(connection: sa.Connection, budget: Budget, *, now: datetime) -> B
     return BudgetUsage(budget, *map(int, row))
 
 
-def _total(points: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(points), 0)
-
-
 def points_under_key(connection: sa.Connection, idempotency_key: str) -> int:
-    """Return what the orders of a request and its retries cost so far, reserved or charged."""
+    """Return the points of all orders of a request and its retries so far, reserved or charged."""
     money = order_money(connection)
     query = sa.select(sa.func.sum(money.reserved + money.spent)).where(
         orders.c.idempotency_key == idempotency_key
@@ -144,10 +140,9 @@ def check_budgets(
     """Raise `BudgetExceededError` when new orders do not fit every budget and the run's own limit.
 
     Args:
-        usages: The budgets.
         new_points: The reservations of the new orders.
-        run_limit: What the run and its retries may order together, in points; None for no limit.
-        run_used: What they ordered before, in points.
+        run_limit: The most that the run and its retries may order together, in points; None for no limit.
+        run_used: The points that they ordered before.
     """
     total = sum(new_points)
     remaining = {str(usage): usage.remaining for usage in usages}

@@ -1,7 +1,7 @@
-"""Notes of the partitions that may show something else than a view has of them.
+"""Notes of the partitions whose entry in a view may be out of date.
 
-Each is written in the transaction that makes the change. A view is made from a set's current videos and kept
-up to date by these notes, so that the cost of a change does not grow with the set.
+Each is written in the transaction that makes the change. A view is made from a set's current videos, and then
+kept up to date by these notes, so that the cost of a change does not grow with the set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from seedance_dagster.ledger.tables.views import view_changes
 
 
 class View(StrEnum):
-    """Something that is kept up to date with the videos of a set."""
+    """A record that is kept up to date with the videos of a set."""
 
     INDEX = "index"
     CHECKS = "checks"
@@ -32,7 +32,7 @@ class Changes:
     """Changes that a view does not have yet.
 
     Attributes:
-        ids: Of their notes.
+        ids: The ids of their notes.
         partitions: The partitions that may have changed.
     """
 
@@ -59,16 +59,16 @@ def note_order(connection: sa.Connection, order_id: int) -> None:
 
 
 def note_stored(connection: sa.Connection, order_ids: Iterable[int]) -> None:
-    """Note the partitions of those of some orders whose video is stored."""
+    """Note the partitions of some orders, where the video is stored."""
     for chunk in chunked(order_ids):
         connection.execute(_note(_STORED.where(orders.c.order_id.in_(chunk)), *View))
 
 
 def note_partitions(connection: sa.Connection, prompt_set: str, keys: Iterable[str]) -> None:
-    """Note those of some partitions that have a stored video, as they ask for something else now."""
+    """Note edited partitions, where they have a stored video."""
     for chunk in chunked(keys):
-        given = _STORED.where(links.c.prompt_set == prompt_set, links.c.partition.in_(chunk)).distinct()
-        connection.execute(_note(given, *View))
+        stored = _STORED.where(links.c.prompt_set == prompt_set, links.c.partition.in_(chunk)).distinct()
+        connection.execute(_note(stored, *View))
 
 
 def note_verdicts(connection: sa.Connection, prompt_set: str, keys: Iterable[str]) -> None:
@@ -116,15 +116,15 @@ def has_changes(connection: sa.Connection, view: View, prompt_set: str) -> bool:
     return connection.scalar(query) is not None
 
 
-def forget_changes(connection: sa.Connection, ids: Collection[int], *, but: Collection[str] = ()) -> None:
-    """Delete the notes of changes that a view has now; those of a few partitions stay."""
+def forget_changes(connection: sa.Connection, ids: Collection[int], *, keep: Collection[str] = ()) -> None:
+    """Delete the notes of changes that a view has now, except those of the partitions in `keep`."""
     for chunk in chunked(ids):
-        had = (view_changes.c.change_id.in_(chunk), view_changes.c.partition.not_in(but))
-        connection.execute(view_changes.delete().where(*had))
+        conditions = (view_changes.c.change_id.in_(chunk), view_changes.c.partition.not_in(keep))
+        connection.execute(view_changes.delete().where(*conditions))
 
 
 def forget_sets(connection: sa.Connection, view: View, prompt_sets: Collection[str]) -> None:
-    """Delete all notes of sets that have no such view."""
+    """Delete all notes of sets that no longer have a view."""
     for chunk in chunked(prompt_sets):
         of_sets = view_changes.c.prompt_set.in_(chunk)
         connection.execute(view_changes.delete().where(view_changes.c.view == view, of_sets))

@@ -1,4 +1,4 @@
-"""The ledger's memory of what checks found wrong with each video that a set shows."""
+"""The problems that checks found with each video that a set shows, as the ledger remembers them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Checked(NamedTuple):
     """A video that was checked.
 
     Attributes:
-        order_id: Of its order.
-        problems: What is wrong with it, by the names of checks; None where nothing is.
+        order_id: The order of the video.
+        problems: Reasons by the names of checks; None where nothing is wrong.
     """
 
     order_id: int
@@ -26,12 +26,12 @@ class Checked(NamedTuple):
 
 
 class CheckedVideos(VideoMemory):
-    """The part of the ledger that knows which videos were checked, so that only changed ones are again."""
+    """The part of the ledger that knows which videos were checked and need no second check."""
 
     _table = checked_videos
 
     def is_complete(self, prompt_set: str) -> bool:
-        """Return True where all videos of a set were checked once."""
+        """Return True where all videos of a set have been checked."""
         query = sa.select(checked_sets.c.checked_at).where(checked_sets.c.prompt_set == prompt_set)
         with self._database.reading() as connection:
             return connection.scalar(query) is not None
@@ -44,28 +44,27 @@ class CheckedVideos(VideoMemory):
     def update(
         self, prompt_set: str, checked: Mapping[str, Checked | None], changes: Changes | None, *, all_: bool
     ) -> None:
-        """Remember what checks found.
+        """Remember the problems that checks found.
 
         Args:
-            prompt_set: The set.
-            checked: Videos by partition; None for a partition that shows none any more.
-            changes: Those that were looked at; None to have them looked at again.
-            all_: All videos of the set were looked at.
+            checked: Videos by partition; None for a partition that no longer shows one.
+            changes: The changes that were checked; None to have them checked again.
+            all_: True when all videos of the set were checked.
         """
         of_set = checked_videos.c.prompt_set == prompt_set
         columns = (checked_videos.c.partition, checked_videos.c.order_id, checked_videos.c.problems)
         query = sa.select(*columns).where(of_set)
         with self._database.writing() as connection:
             known: dict[str, Checked] = {}
-            for some in [None] if all_ else chunked(checked):
+            for chunk in [None] if all_ else chunked(checked):
                 rows = connection.execute(
-                    query if some is None else query.where(checked_videos.c.partition.in_(some))
+                    query if chunk is None else query.where(checked_videos.c.partition.in_(chunk))
                 )
                 known |= {row.partition: Checked(row.order_id, row.problems) for row in rows}
             new = {
                 key: now
                 for key, now in checked.items()
-                # A newer video was checked meanwhile, where a look at all of them takes long.
+                # Checking all videos takes long: a newer video may have been checked meanwhile, and stays.
                 if now != known.get(key) and not (now and key in known and known[key].order_id > now.order_id)
             }
             self._replace(connection, prompt_set, new)

@@ -36,7 +36,7 @@ class ComparedVideo:
     """A video that a partition shows, with everything by which it may differ from another one.
 
     Attributes:
-        tags: Those of the prompt, as its file has them now.
+        tags: The prompt's tags, as its file has them now.
     """
 
     partition: str
@@ -50,8 +50,8 @@ class Side(NamedTuple):
     """One of two videos that were compared.
 
     Attributes:
-        value: That of its variant.
-        sha256: Of its bytes, in hex.
+        value: The value of its variant.
+        sha256: The SHA-256 of its bytes, in hex.
     """
 
     value: str
@@ -64,8 +64,8 @@ class Comparison:
 
     Attributes:
         name: The field or tag in which the two differ.
-        left: What was shown on the left.
-        right: What was shown on the right.
+        left: The video on the left.
+        right: The video on the right.
         compared_at: In UTC.
     """
 

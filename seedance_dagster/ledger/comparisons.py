@@ -1,4 +1,4 @@
-"""Comparisons: what people preferred of two variants' videos, in a table to which rows are only added."""
+"""Comparisons: people's preferences between videos of two variants, in an append-only table."""
 
 from __future__ import annotations
 
@@ -64,12 +64,11 @@ class Comparisons(LedgerPart):
         """Record an answer.
 
         Args:
-            prompt_set: The set.
             name: The field or tag in which the two differ.
-            left: What was shown on the left.
-            right: What was shown on the right.
-            preference: Which was preferred.
-            reviewer: Who answers.
+            left: The video on the left.
+            right: The video on the right.
+            preference: The reviewer's answer.
+            reviewer: The person who answers.
 
         Raises:
             VerdictError: The ledger was moved.
@@ -84,26 +83,26 @@ class Comparisons(LedgerPart):
         """Take back a reviewer's last answer to a question, and return it.
 
         Raises:
-            VerdictError: None is left, or the ledger was moved; nothing was taken back.
+            VerdictError: No answer is left, or the ledger was moved; nothing was taken back.
         """
         with self._database.writing() as connection:
             check_not_moved(connection)
-            own = [row for row in _holding(connection, prompt_set, question) if row.reviewer == reviewer]
+            own = [row for row in _not_undone(connection, prompt_set, question) if row.reviewer == reviewer]
             if not own:
                 raise VerdictError(f"{prompt_set}: no answer of {reviewer} is left to take back")
             last = own[-1]
             row = _columns(last.left, last.right) | {"undoes": last.comparison_id}
-            more = {"prompt_set": prompt_set, "name": last.name, "reviewer": reviewer}
-            connection.execute(comparisons.insert().values(row | more | {"compared_at": self._clock()}))
+            origin = {"prompt_set": prompt_set, "name": last.name, "reviewer": reviewer}
+            connection.execute(comparisons.insert().values(row | origin | {"compared_at": self._clock()}))
         return last
 
-    def holding(self, prompt_set: str, question: Question) -> list[Comparison]:
+    def answers(self, prompt_set: str, question: Question) -> list[Comparison]:
         """Return the answers to a question that were not taken back, the oldest first."""
         with self._database.reading() as connection:
-            return _holding(connection, prompt_set, question)
+            return _not_undone(connection, prompt_set, question)
 
 
-def _holding(connection: sa.Connection, prompt_set: str, question: Question) -> list[Comparison]:
+def _not_undone(connection: sa.Connection, prompt_set: str, question: Question) -> list[Comparison]:
     values = (question.first, question.second)
     query = sa.select(comparisons).where(
         comparisons.c.prompt_set == prompt_set,
@@ -111,13 +110,13 @@ def _holding(connection: sa.Connection, prompt_set: str, question: Question) -> 
         comparisons.c.left_value.in_(values),
         comparisons.c.right_value.in_(values),
     )
-    holding: dict[int, Comparison] = {}
+    valid: dict[int, Comparison] = {}
     for row in connection.execute(query.order_by(comparisons.c.comparison_id)):
         if row.undoes is None:
-            holding[row.comparison_id] = _to_comparison(row)
+            valid[row.comparison_id] = _to_comparison(row)
         else:
-            holding.pop(row.undoes, None)
-    return list(holding.values())
+            valid.pop(row.undoes, None)
+    return list(valid.values())
 
 
 def _columns(left: Side, right: Side) -> dict[str, Any]:

@@ -18,18 +18,18 @@ from seedance_dagster.ledger.turns import NoTurn, turn_at
 from seedance_dagster.net.secrets import hide, secrets_in
 
 _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
-# Of a writer on PostgreSQL: one that stands still loses its transaction before others stop waiting for it.
+# For writers on PostgreSQL: one that stalls loses its transaction before others stop waiting for it.
 _WRITER_LIMITS_S = {"idle_in_transaction_session_timeout": 20, "lock_timeout": 30, "statement_timeout": 60}
 _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 _LIMIT_MESSAGES = {  # by SQLSTATE
-    "25P03": "this process stood still in a transaction for too long, and nothing of it was written",
+    "25P03": "this process stalled in a transaction for too long, and nothing was written",
     "55P03": "another process has been writing for too long",
     "57014": "a statement took too long",
 }
 
 
 class Database:
-    """A SQLAlchemy engine whose writers come one at a time, unless all that they do is change single rows.
+    """A SQLAlchemy engine with one writer at a time, apart from those that only change single rows.
 
     One writer at a time makes every check-then-write of the ledger (claims, budgets, in-flight
     limits) as simple as it reads.
@@ -53,7 +53,7 @@ class Database:
 
     @property
     def is_persistent(self) -> bool:
-        """Return False for SQLite in memory, which is forgotten with the process."""
+        """Return False for SQLite in memory, which is lost when the process ends."""
         name = self._engine.url.database or ""
         return self._engine.dialect.name != "sqlite" or (bool(name) and ":memory:" not in name)
 
@@ -73,7 +73,7 @@ class Database:
 
     @contextmanager
     def reading_together(self) -> Iterator[None]:
-        """Let all that this thread reads in the block be one transaction.
+        """Make all reads of this thread in the block one transaction.
 
         Raises:
             LedgerUnavailableError: The database cannot be read.
@@ -100,8 +100,9 @@ class Database:
     def updating(self) -> Iterator[sa.Connection]:
         """Open a transaction that changes single rows, each under conditions that its own statement checks.
 
-        On PostgreSQL others like it may overlap, and a `writing` one may not. Each row is locked by the
-        statement that changes it, so nothing else that the transaction read may decide what it writes.
+        On PostgreSQL such transactions may overlap one another, but not a `writing` one. Only the changed
+        rows are locked, each by its own statement, so nothing else that the transaction reads may decide what
+        it writes.
 
         Raises:
             LedgerUnavailableError: As for `writing`.
@@ -111,10 +112,10 @@ class Database:
 
     @contextmanager
     def _writer(self, lock: sa.ColumnElement[Any]) -> Iterator[sa.Connection]:
-        # Without a turn in time, the database says itself that it is locked.
+        # If the turn does not come in time, the database itself reports that it is locked.
         with self._user_errors(), self._turn.taken(wait_s()), self._writing_engine.begin() as connection:
             if connection.dialect.name == "postgresql":
-                # In one round trip: the limits hold for the wait for the lock, as they come first.
+                # In one round trip; the limits come first, so they apply to the wait for the lock.
                 limits = (
                     sa.func.set_config(name, f"{seconds * 1000:.0f}ms", sa.true())
                     for name, seconds in _WRITER_LIMITS_S.items()
@@ -148,28 +149,28 @@ class Database:
         """Return True when the tables are of this version, False when there are none or older ones.
 
         Raises:
-            LedgerVersionError: They are of a version that cannot be upgraded, or have lost it.
+            LedgerVersionError: Their version cannot be upgraded, or is lost.
         """
         present = set(sa.inspect(connection).get_table_names())
         if present.isdisjoint({VERSION_TABLE, *metadata.tables}):
             return False
         version = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
-        found = connection.scalar(sa.select(version.c.version_num)) if VERSION_TABLE in present else None
-        found = None if found is None else str(found)
-        if found == REVISION:
+        revision = connection.scalar(sa.select(version.c.version_num)) if VERSION_TABLE in present else None
+        revision = None if revision is None else str(revision)
+        if revision == REVISION:
             return True
-        if found in OLDER_REVISIONS:
+        if revision in OLDER_REVISIONS:
             return False
-        if found is None:
+        if revision is None:
             problem = f"has lost its content or the row of {VERSION_TABLE}: restore it from a backup"
-        elif found > REVISION:
+        elif revision > REVISION:
             problem = (
-                f"has schema revision {found}, and this seedance-dagster knows {REVISION} at most: upgrade "
+                f"has schema revision {revision}, and this seedance-dagster knows up to {REVISION}: upgrade "
                 "seedance-dagster"
             )
         else:
             problem = (
-                f"has schema revision {found[:20]!r}, which this seedance-dagster cannot upgrade: use the "
+                f"has schema revision {revision[:20]!r}, which this seedance-dagster cannot upgrade: use the "
                 "version that wrote it, or restore a backup"
             )
         raise LedgerVersionError(f"the ledger at {self.label} {problem}; nothing was changed or submitted")

@@ -21,9 +21,9 @@ WRITES = "seedance_writes"
 """The execution option of a connection whose transaction writes."""
 
 BUSY_TIMEOUT_MS = 30_000
-_TRY_AGAIN_S = (0.0005, 0.003)  # SQLite's own waits grow to 0.1 s, and who waits longest is served last
+_TRY_AGAIN_S = (0.0005, 0.003)  # SQLite's own waits grow to 0.1 s, and the longest waiter is served last
 _BUSY = 5  # SQLITE_BUSY
-_CONNECT_S = 10  # libpq itself waits forever for a server that accepts and says nothing
+_CONNECT_S = 10  # libpq itself waits forever for a server that accepts and stays silent
 LOOKS, BETWEEN_LOOKS_S = 5, 0.2
 _ALLOWED = "allowed are sqlite:////path/to/file and postgresql://user@host/database"
 _MAX_SHARED = 8  # a process uses one ledger, or a few
@@ -95,9 +95,9 @@ def _new_engine(url: sa.URL) -> sa.Engine:
 
 
 def share_compiled(*engines: sa.Engine) -> None:
-    """Let later engines of the process use what is compiled for one that has connected.
+    """Share what is compiled for a connected engine with later engines of the process.
 
-    Each tick opens the ledger, and compiling the statements of one takes 0.3 s of CPU time. Only the dialect
+    Each tick opens the ledger, and compiling its statements takes 0.3 s of CPU time. Only the dialect
     and the compiled statements are shared, no connection, so a process may be forked at any time.
 
     Args:
@@ -115,12 +115,12 @@ def share_compiled(*engines: sa.Engine) -> None:
 
 
 def _kind(engine: sa.Engine) -> Hashable:
-    """Return what a dialect depends on: the server and its user; all files of SQLite are alike."""
+    """Return the key of a shared dialect: the server and its user, or one key for all SQLite files."""
     return "sqlite" if engine.dialect.name == "sqlite" else engine.url
 
 
 def _check_content(file: Path) -> None:
-    """Raise `LedgerVersionError` for a file that is there and empty."""
+    """Raise `LedgerVersionError` for a file that exists and is empty."""
     for _ in range(LOOKS):
         if not file.is_file() or file.stat().st_size:
             return
@@ -141,7 +141,7 @@ def _on_sqlite_connect(connection: Any, _record: Any) -> None:
 
 
 def _on_sqlite_invalidate(connection: sqlite3.Connection, _record: Any, _error: BaseException | None) -> None:
-    # An interrupt's traceback holds its cursor, and a cursor the transaction, even of a closed connection.
+    # An interrupt's traceback keeps a cursor alive, and that keeps a closed connection's transaction open.
     with suppress(sqlite3.Error):
         connection.rollback()
 
@@ -162,7 +162,7 @@ def _on_sqlite_begin(connection: sa.Connection) -> None:
 
 
 def _wait_for_turn(driver: sqlite3.Connection) -> None:
-    """Begin a transaction that writes, once no other process does; give up when that takes long."""
+    """Begin a write transaction once no other process has one; give up after `wait_s` seconds."""
     deadline = time.monotonic() + wait_s()
     while time.monotonic() < deadline:
         try:

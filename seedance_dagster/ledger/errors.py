@@ -39,9 +39,9 @@ class BudgetExceededError(LedgerError):
     """New orders would exceed a budget; none was placed.
 
     Args:
-        exceeded: The limits that would be exceeded, in words.
+        exceeded: Descriptions of the limits that would be exceeded.
         reserved_points: What all new orders would reserve together.
-        requested: How many new orders were requested.
+        requested: The number of new orders that were requested.
         affordable: How many of them, from the first on, would fit.
     """
 
@@ -62,8 +62,8 @@ class StaleOrderError(LedgerError):
 
 
 class TaskOwnedError(LedgerError):
-    """A task id belongs to one order only."""
+    """The task belongs to another order already."""
 
 
 class VerdictError(LedgerError):
-    """A verdict or an answer cannot be given or taken back; none of the call was recorded."""
+    """A verdict or an answer cannot be given or taken back; nothing was recorded."""

@@ -1,4 +1,4 @@
-"""The ledger's knowledge of each set's index in S3: what it was made from, and which part has which row."""
+"""The state of each set's index in S3: the version last written, and the part that holds each row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RowPlace(NamedTuple):
     """A partition's row in an index.
 
     Attributes:
-        part: The number of the part that has it.
+        part: The number of the part that holds it.
         digest: A hash of its content.
     """
 
@@ -36,8 +36,9 @@ class IndexState(NamedTuple):
     """An index as it was last written.
 
     Attributes:
-        place: A hash of where it lies, and of its columns.
-        manifest_sha256: Of its manifest; None while it is written, and after a writer was killed.
+        place: A hash of its location and its columns.
+        manifest_sha256: The SHA-256 of its manifest; None while it is being written, and after a writer was
+            killed.
     """
 
     place: str
@@ -45,10 +46,10 @@ class IndexState(NamedTuple):
 
 
 class Indexes(LedgerPart):
-    """The part of the ledger that keeps each set's index up to date."""
+    """The part of the ledger that knows whether each set's index is up to date."""
 
     def due_sets(self, place: Callable[[str], str]) -> set[str]:
-        """Return the sets whose index is to be written; `place` says where that of a set belongs."""
+        """Return the sets whose index must be written; `place` returns the place of a set's index."""
         with self._database.reading() as connection:
             due = sets_with_changes(connection, View.INDEX)
             for row in connection.execute(sa.select(indexes)):
@@ -57,7 +58,7 @@ class Indexes(LedgerPart):
         return due
 
     def is_due(self, prompt_set: str, place: str) -> bool:
-        """Return True where a set's index is to be written."""
+        """Return True where a set's index must be written."""
         state = self.state(prompt_set)
         if state is None or state.place != place or state.manifest_sha256 is None:
             return True
@@ -65,7 +66,7 @@ class Indexes(LedgerPart):
             return has_changes(connection, View.INDEX, prompt_set)
 
     def state(self, prompt_set: str) -> IndexState | None:
-        """Return a set's index as it was last written; None for one that never was."""
+        """Return a set's index as it was last written; None if it never was."""
         query = sa.select(indexes.c.place, indexes.c.manifest_sha256).where(
             indexes.c.prompt_set == prompt_set
         )
@@ -74,7 +75,7 @@ class Indexes(LedgerPart):
         return None if row is None else IndexState(*row)
 
     def changes(self, prompt_set: str) -> Changes:
-        """Return what changed in a set since its index was written."""
+        """Return the changes of a set since its index was written."""
         with self._database.reading() as connection:
             return changes_of(connection, View.INDEX, prompt_set)
 
@@ -91,12 +92,12 @@ class Indexes(LedgerPart):
         with self._database.reading() as connection:
             return {
                 partition: RowPlace(part, digest)
-                for each in queries
-                for partition, part, digest in connection.execute(each)
+                for select in queries
+                for partition, part, digest in connection.execute(select)
             }
 
     def begin(self, prompt_set: str, place: str, writer: str) -> None:
-        """Note that a writer begins to change an index; until it has finished, nothing is known of it."""
+        """Note that a writer begins to change an index, whose content is unknown until it finishes."""
         values = {"place": place, "manifest_sha256": None, "writer": writer}
         with self._database.writing() as connection:
             of_set = indexes.c.prompt_set == prompt_set
@@ -111,17 +112,17 @@ class Indexes(LedgerPart):
         rows: Mapping[str, RowPlace | None],
         changes: Changes,
     ) -> bool:
-        """Note what a writer has written, unless another one began meanwhile.
+        """Record the result of a writer, unless another one began meanwhile.
 
         Args:
-            prompt_set: The set.
             writer: As given to `begin`.
-            manifest_sha256: Of the manifest.
-            rows: The rows that are new or other ones; None for those that are gone.
-            changes: Those that the index has now.
+            manifest_sha256: The SHA-256 of the manifest.
+            rows: The rows that are new or changed; None for those that are gone.
+            changes: The changes that the index has now.
 
         Returns:
-            False if another began: then nothing is noted, and the index has to be compared with the ledger.
+            False if another writer began: nothing is recorded, and the index must be compared with the
+            ledger.
         """
         mine = (indexes.c.prompt_set == prompt_set, indexes.c.writer == writer)
         with self._database.writing() as connection:
@@ -142,8 +143,8 @@ class Indexes(LedgerPart):
                 for key, row in rows.items()
                 if row is not None
             ]
-            for some in chunked(written):
-                connection.execute(index_rows.insert(), some)
+            for batch in chunked(written):
+                connection.execute(index_rows.insert(), batch)
             forget_changes(connection, changes.ids)
             return True
 

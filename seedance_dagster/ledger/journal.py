@@ -16,16 +16,16 @@ from seedance_dagster.ledger.tables.schema import journal, orders
 
 _DIGITS = 12
 _NEWEST = sa.select(sa.func.max(journal.c.entry_id))
-_OVERLAP = 200  # on PostgreSQL an entry may be committed behind later ones
+_OVERLAP = 200  # on PostgreSQL an entry may be committed after later ones
 
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """One entry of a ledger's journal, as a mark of how far it has come.
+    """One entry of a ledger's journal: how far the ledger has come.
 
     Attributes:
         entry_id: The entry's number; later entries have higher ones.
-        digest: A hash of its content. A restored copy gives lost numbers out again, to other entries.
+        digest: A hash of its content. A restored copy assigns lost numbers again, to other entries.
     """
 
     entry_id: int
@@ -38,7 +38,7 @@ class Changes:
 
     Attributes:
         up_to: The journal's newest entry then.
-        states: By order id, the newest states.
+        states: The newest states by order id.
     """
 
     up_to: int
@@ -56,9 +56,9 @@ class Journal(LedgerPart):
         return None if row is None else _position(row)
 
     def contains(self, position: Position) -> bool:
-        """Return False for a copy that was made before an entry was written, or that went another way.
+        """Return True where the journal has an entry; False for an older copy, or one that diverged.
 
-        An entry that is archived is in the ledger: only a ledger that has its newest entries is archived.
+        An archived entry counts as well: a ledger is archived only while it has its newest entries.
         """
         number = position.entry_id
         archived = sa.exists().where(
@@ -85,7 +85,7 @@ class Journal(LedgerPart):
     def changes(self, since: int) -> Changes:
         """Return the states of all orders that changed since an entry, and of some that did not.
 
-        What an entry says that was committed long after later ones, only `states` knows.
+        Entries that were committed long after later ones are missed; only `states` knows them.
         """
         query = sa.select(journal.c.entry_id, journal.c.order_id, journal.c.to_state)
         query = query.where(journal.c.entry_id > since - _OVERLAP).order_by(journal.c.entry_id)

@@ -52,7 +52,7 @@ from seedance_dagster.ledger.work.workload import Workload
 
 @dataclass(frozen=True)
 class Identity:
-    """The id that a ledger got when it was made (UTC); it never changes."""
+    """The id of a ledger and the time of its creation (UTC); neither ever changes."""
 
     ledger_id: str
     created_at: datetime
@@ -61,7 +61,7 @@ class Identity:
 class Ledger:
     """All orders with their states, leases and money, and an append-only journal of every transition.
 
-    Each public method of a part is one transaction, safe to call from any thread and any process at once.
+    Each public method of a part is one transaction, safe to call from any thread and any process at any time.
 
     Attributes:
         orders: Placing orders, or finding the existing ones that answer a request.
@@ -69,27 +69,28 @@ class Ledger:
         withdrawals: Ending queued orders that nobody wants any more.
         tasks: Following tasks at the vendor to their videos.
         polls: The task that is polled next.
-        leases: The workers, and what each works on.
-        pauses: Times in which no process may submit.
+        leases: The workers, and the orders that each works on.
+        pauses: Periods in which no process may submit.
         observations: Numbers that the vendor reported.
         rates: Rate limits that processes share.
         reconciliation: Orders whose reply was lost.
         budgets: The used part of each budget.
         spend: Money by day, set, model, tag or run.
-        set_spend: The money of one set, by all of them at once.
+        set_spend: The money of one set, by all of these keys at once.
         queries: Orders and their journals.
-        journal: How far this ledger has come.
+        journal: The newest entry of the journal, and the changes since an entry.
         archive: The journals of orders that ended long ago, which are in S3.
-        partitions: What each partition asks for, and the orders that it was given.
+        partitions: The request of each partition, and the orders linked to it.
         workload: Work that is due, and sums over all orders.
         videos: The current video of each partition.
-        indexes: What each set's index in S3 was made from.
-        checked: What checks found wrong with each video.
-        scores: What was measured of the videos.
+        indexes: The state of each set's index in S3.
+        checked: The problems that checks found with each video.
+        scores: The results of scores for videos.
+        scored: The videos that were scored, and the results last reported of each.
         set_orders: Rates and prices of one set.
-        tiles: What the gallery shows of each partition.
-        verdicts: What people said of the videos.
-        comparisons: What people preferred of two variants.
+        tiles: The gallery's tiles, one for each partition.
+        verdicts: The verdicts on videos.
+        comparisons: People's preferences between two variants.
         reports: The prompts and orders that were reported to Dagster.
         references: Cached probes of reference files.
         uploads: Files at the vendor's file service.
@@ -150,7 +151,7 @@ class Ledger:
         Raises:
             LedgerUnavailableError: The database cannot be opened or written.
             LedgerVersionError: It was written by a newer version.
-            LedgerError: The URL cannot be used for a ledger, or it was moved to another database.
+            LedgerError: The URL cannot be used for a ledger, or the ledger was moved to another database.
         """
         database = Database(url)
         if not database.is_persistent:
@@ -170,7 +171,7 @@ class Ledger:
 
     @cached_property
     def identity(self) -> Identity:
-        """Return who this ledger is, wherever its database lies; raise `LedgerError`."""
+        """Return this ledger's identity, wherever its database is; raise `LedgerError`."""
         with self._database.reading() as connection:
             columns = (ledger_identity.c.ledger_id, ledger_identity.c.created_at)
             rows = connection.execute(sa.select(*columns)).all()
@@ -184,7 +185,7 @@ class Ledger:
         return Identity(*rows[0])
 
     def take_identity(self, identity: Identity) -> None:
-        """Take the place of a lost ledger: its id, which S3 and Dagster know.
+        """Take over the identity of a lost ledger, which S3 and Dagster know.
 
         Raises:
             LedgerError: Something was ordered in this ledger.
@@ -202,11 +203,11 @@ class Ledger:
             )
 
     def reading_together(self) -> AbstractContextManager[None]:
-        """Let all that this thread reads in a block be one transaction; raises `LedgerUnavailableError`."""
+        """Make all reads of this thread in a block one transaction; raise `LedgerUnavailableError`."""
         return self._database.reading_together()
 
     def clock_difference(self) -> timedelta:
-        """Return how far this machine's clock is ahead of the database's; none on SQLite.
+        """Return how far this machine's clock is ahead of the database's; zero on SQLite.
 
         Raises:
             LedgerUnavailableError: The database cannot be read.

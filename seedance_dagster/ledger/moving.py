@@ -1,4 +1,4 @@
-"""Moving a ledger to another database, with its id: the copy is compared, and the old one is closed."""
+"""Moving a ledger to another database, with its id: the copy is compared, and the original is closed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _CLOSED_JOURNAL = f"{journal.name}_moved"
 
 
 class Moving(LedgerPart):
-    """The part of the ledger that moves all of it."""
+    """The part of the ledger that moves the whole ledger."""
 
     def move_to(self, target: Moving, *, label: str) -> dict[str, int]:
         """Copy everything into an empty ledger, and close this one; return the number of rows by table.
 
-        All writers wait meanwhile. Where it fails, this ledger stays as it is, and the other one empty.
+        All writers wait meanwhile. On failure this ledger is unchanged and the target is empty.
 
         Args:
             target: The ledger that takes its place.
@@ -39,13 +39,13 @@ class Moving(LedgerPart):
                 counts = {table.name: _copy(table, source, other) for table in metadata.sorted_tables}
                 _continue_numbers(source, other)
             source.execute(ledger_identity.update().values(moved_to=label))
-            # Processes that have it open cannot send anything any more either: each claim has an entry.
+            # Processes that still have it open cannot send anything either: each claim writes an entry.
             source.execute(sa.text(f"ALTER TABLE {journal.name} RENAME TO {_CLOSED_JOURNAL}"))
         return counts
 
 
 def _make_room(target: sa.Connection) -> None:
-    """Delete what an unused ledger has; raise `LedgerError` for one that was used."""
+    """Delete the initial rows of an unused ledger; raise `LedgerError` for one that was used."""
     if any(target.scalar(sa.select(sa.func.count()).select_from(table)) for table in (orders, journal)):
         raise LedgerError(
             "the database that the ledger was to be moved to holds a ledger with orders: name an empty one. "
@@ -61,8 +61,8 @@ def _copy(table: sa.Table, source: sa.Connection, target: sa.Connection) -> int:
     for rows in _rows(table, source):
         target.execute(table.insert(), [dict(row) for row in rows])
         count += len(rows)
-    for number, (one, other) in enumerate(zip(_rows(table, source), _rows(table, target), strict=True)):
-        if one != other:
+    for number, (original, copy) in enumerate(zip(_rows(table, source), _rows(table, target), strict=True)):
+        if original != copy:
             raise LedgerError(
                 f"the copy of {table.name} differs from the original around row {number * _ROWS_AT_ONCE}: "
                 "nothing was moved"
@@ -79,13 +79,13 @@ def _rows(table: sa.Table, connection: sa.Connection) -> Iterator[list[dict[str,
 
 
 def _in_byte_order(column: sa.Column[Any], connection: sa.Connection) -> sa.ColumnElement[Any]:
-    """Return a column to sort by as SQLite does; a database of PostgreSQL has a language's order of texts."""
+    """Return a column that sorts as in SQLite; PostgreSQL sorts texts by the database's language."""
     is_text = connection.dialect.name == "postgresql" and isinstance(column.type, sa.Text)
     return sa.collate(column, "C") if is_text else column
 
 
 def _continue_numbers(source: sa.Connection, target: sa.Connection) -> None:
-    """Let the numbers of orders and entries count on: that of a deleted order never stands for another."""
+    """Continue the numbers of orders and entries, so that a deleted one's number is never used again."""
     ids = (sa.select(table.c.order_id) for table in (journal, archived_journals))
     numbers = sa.union_all(*ids).subquery()
     newest = {

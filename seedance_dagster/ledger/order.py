@@ -49,16 +49,16 @@ RESERVED_STATES = OPEN - {State.SUCCEEDED}
 """States whose money is reserved: nothing is charged yet, and it may be."""
 
 UNREADABLE = "unreadable"
-"""The error class of an order whose task the vendor refuses to show, unlike others."""
+"""The error class of an order whose task the vendor refuses to show, although it shows others."""
 
 KEY_REFUSED = "key_refused"
-"""The error class of an order whose task is not shown, since the vendor refuses the API key."""
+"""The error class of an order whose task cannot be read, because the vendor refuses the API key."""
 
 FOREIGN_REPLY = "foreign_reply"
 """The error class of an uncertain order whose POST was answered with a task of another request."""
 
 UNFAMILIAR = "unfamiliar"
-"""The error class of an order whose task reports something that is not known, and is waited for."""
+"""The error class of an order whose task reports something unknown; it is polled until it ends."""
 
 WITHDRAWN = "withdrawn"
 """The error class of an order that was taken out of the queue before it was sent."""
@@ -71,20 +71,21 @@ MANY_TRANSFER_FAILURES = 5
 class NewOrder:
     """A validated request that is to be ordered for one partition.
 
-    What is ordered is the take of a request; set and partition say where it is made.
+    It asks for one take of a request; set and partition say where the order comes from.
 
     Attributes:
-        take: From 1; each take of a request is a video of its own.
+        take: The number of the take, from 1; each take of a request is a separate video.
         scope: Empty, or the fresh prompt that the order is made for; see `PromptPartition`.
         request: The request as JSON (`GenerationRequest.model_dump(mode="json")`).
-        estimated_points: The charge as the price of that moment makes it, in points.
-        reserved_points: The most that the charge may be, by any price that could apply.
-        retries: How many more attempts vendor trouble may start automatically.
-        reference_facts: What is known of the references, one entry each; None when they were not probed.
+        estimated_points: The expected charge at the price of that moment, in points.
+        reserved_points: The highest charge at any price that could apply, in points.
+        retries: The number of further attempts that may start automatically after vendor trouble.
+        reference_facts: Facts about the references, one entry each; None when they were not probed.
             An entry names its `kind` ("image", "video", "audio") and `position` (from 1, as in the text);
-            everything else in it goes into the manifest, URLs without their query. Once a file of the team's
-            own was sent, `sent_url` is the link that it was sent as, without query.
-        rights: Those of the prompt and its references when it was ordered; None where none were named.
+            everything else in it goes into the manifest, URLs without their query. For one of the team's own
+            files, `sent_url` is the link under which it was sent, without its query.
+        rights: The rights of the prompt and its references at the time of the order; None where none were
+            named.
     """
 
     prompt_set: str
@@ -105,10 +106,10 @@ class NewOrder:
 
 @dataclass(frozen=True, kw_only=True)
 class NewRemoval(NewOrder):
-    """An order that is to take the watermark off the video of another one.
+    """An order to remove the watermark from another order's video.
 
     Attributes:
-        source: That other one, placed with it where no earlier order answers it.
+        source: The other order; it is placed together with this one where no earlier order answers it.
     """
 
     source: NewOrder
@@ -122,27 +123,31 @@ class Order(NewOrder):
 
     Attributes:
         attempt: From 1 among the orders of the same fingerprint and take.
-        booked_at: When the first attempt was ordered: its day and month are the ones whose budgets pay.
-        source_order_id: The order whose video it takes the watermark off; None for one that renders a video.
+        booked_at: When the first attempt was ordered: the budgets of that day and month pay.
+        source_order_id: The order from whose video it removes the watermark; None for one that renders a
+            video.
         source: The facts of that order's task that go into the manifest, as known when the POST left.
-        source_url: The link to its video that was sent.
+        source_url: The link to that video, as it was sent.
         due_at: When the next step may be taken; None when nothing is left to do, or its source is not ready.
         lease_owner: The worker that the order is leased to.
         leased_at: When the lease was last renewed; it runs out at `leased_until`.
-        account: The account that its POST was sent to, by a hash of API key and API root.
-        mark: Carried by the last POST in the address of its webhook; None where there was none.
+        account: A hash of API key and API root: the account that its POST was sent to.
+        mark: The mark in the webhook address of the last POST; None where there was no webhook.
         sent_at: When the POST of its last claim was about to leave; None until then.
-        lost_at: When the reply to that POST was given up; None after a clear one.
+        lost_at: When the reply to that POST was given up; None after a clear reply.
         ended_at: When it ended without a video, by our clock.
-        absent_since: Since when the vendor's history was read without a task for an uncertain order.
-        delivered_sha256: Of the bytes that the vendor delivered; `sha256` differs when a credential was
-            signed into the video.
+        absent_since: When the vendor's history was first read completely without a task for this uncertain
+            order.
+        delivered_sha256: The SHA-256 of the bytes that the vendor delivered; `sha256` differs when a
+            credential was signed into the video.
         audio_channels: 0 where the video has no sound; None where that is not known.
         video_problem: Why the stored file cannot be read as a video, if so; its properties are unknown then.
         poster_problem: Why it has no poster, if so.
-        preview_key: Of a copy that browsers play; None where the video itself is played, or none was made.
+        preview_key: The key of a copy that browsers play; None where they play the video itself, or there is
+            no copy.
         preview_problem: Why it has no preview although it needs one, if so.
-        package_version: Of the program that stored the video, as is `code_version`.
+        package_version: The version of this package that stored the video; `code_version` is the one that
+            Dagster compares.
     """
 
     order_id: int
@@ -215,14 +220,14 @@ class Order(NewOrder):
 
     @property
     def charge_or_hold(self) -> int:
-        """Return the points that the order counts as: its final charge, until that is known its hold."""
+        """Return the points that the order counts for: its final charge, or its hold until that is known."""
         if self.points_charged is not None and self.state not in RESERVED_STATES:
             return self.points_charged
         return max(self.reserved_points, self.points_held or 0)
 
     @property
     def video_points(self) -> int | None:
-        """Return what its video cost, the task that its watermark was taken off included; None if unknown."""
+        """Return the cost of its video, with that of the source if it is a removal; None if unknown."""
         source = 0 if self.source is None else self.source["points_charged"]
         return None if self.points_charged is None or source is None else self.points_charged + source
 

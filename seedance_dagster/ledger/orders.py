@@ -15,8 +15,8 @@ from seedance_dagster.ledger.references import NO_HASHES, was_changed
 class Outcome(StrEnum):
     """The result of requesting a video for one partition.
 
-    What was ordered before is joined while its order is open, reused when its video is stored, and skipped
-    when it ended without one and is not placed again.
+    An earlier order is joined while it is open, reused when its video is stored, and skipped when it ended
+    without a video and is not placed again.
     """
 
     ORDERED = "ordered"
@@ -30,16 +30,17 @@ class OrderRequest:
     """Who requests videos, and on what terms.
 
     Attributes:
-        idempotency_key: The first backfill or run that requests: its retries and re-executions have the same.
-            Under one key nothing is paid for twice.
+        idempotency_key: The first backfill or run that requests; its retries and re-executions have the same
+            key. Nothing is paid for twice under one key.
         created_at: When that backfill or run was created; None where that is unknown.
         run_id: The Dagster run that places the orders.
         job_name: Its job.
-        run_tags: Tags that people gave it.
-        max_points: All orders under the key together may not cost more, in points; None for no limit.
-        regenerate: Generate again what was stored when the request was first made.
-        resubmit_rejected: Send again what moderation had rejected then, or what had failed and was charged.
-        discarded: Orders whose videos a reviewer had discarded then: those are generated again.
+        run_tags: The tags that users gave that run.
+        max_points: The most that all orders under the key may cost together, in points; None for no limit.
+        regenerate: Generate videos again that were stored when the request was first made.
+        resubmit_rejected: Order again what moderation had rejected by then, or what had failed and was
+            charged.
+        discarded: Orders whose videos a reviewer had discarded by then; these are generated again.
     """
 
     idempotency_key: str
@@ -54,7 +55,7 @@ class OrderRequest:
 
     @property
     def pays_again(self) -> bool:
-        """Return True when what was ordered before may be ordered again."""
+        """Return True when a request may be ordered again although an earlier order answers it."""
         return self.regenerate or self.resubmit_rejected or bool(self.discarded)
 
 
@@ -65,23 +66,24 @@ def find_existing_order(
     requested_at: datetime | None = None,
     contents: Mapping[tuple[str, int], str] = NO_HASHES,
     *,
-    given: Collection[int] = (),
+    linked_ids: Collection[int] = (),
 ) -> tuple[Order, Outcome] | None:
-    """Return the earlier order of the same take of a request that answers it, if one does.
+    """Return the earlier order that answers a request for a take, if there is one.
 
-    Orders of its own scope come first; a request without a scope is answered by any other as well. Of these,
-    what the partition was given comes first: a video that another partition ordered again does not take the
-    place of its own. A failed order whose points came back answers nothing, so it may be placed again. One
-    whose video was paid for and could not be fetched so far is joined, but a stored video comes before it. An
-    order that is over answers nothing either where a file behind its links is known to be another one now.
+    Orders of the request's own scope come first; a request without a scope accepts any other as well. Among
+    these, orders that are linked to the partition come first, so that a video that another partition ordered
+    again does not replace its own. A failed order whose points were refunded answers nothing, so the request
+    may be ordered again. An order whose video is paid for, but could not be fetched so far, is joined unless
+    there is a stored video. A finished order answers nothing if a file behind its links is known to have
+    changed since.
 
     Args:
-        history: Orders of one fingerprint and take, in whatever scope.
+        history: Orders of one fingerprint and take, in any scope.
         request: Who requests, and on what terms.
-        scope: The scope that is asked for.
+        scope: The scope of the request.
         requested_at: When the request was first made; only what had ended by then is paid for again.
         contents: The hashes of its references as they are now.
-        given: Ids of the orders that the partition was given before.
+        linked_ids: Ids of the orders that are linked to the partition.
     """
     history = [order for order in history if order.state in OPEN or not was_changed(order, contents)]
     newest_first = sorted(history, key=lambda order: order.attempt, reverse=True)
@@ -92,7 +94,7 @@ def find_existing_order(
 
     own_scope = [order for order in newest_first if order.scope == scope and not is_void(order)]
     candidates = own_scope or [order for order in newest_first if answers(scope, order.scope)]
-    own = [order for order in candidates if order.order_id in given]
+    own = [order for order in candidates if order.order_id in linked_ids]
     answer = _of_video(own, request, may_pay_again) or _of_video(candidates, request, may_pay_again)
     if answer is not None:
         return answer
@@ -112,7 +114,7 @@ def _of_video(
     request: OrderRequest,
     may_pay_again: Callable[[Order, datetime | None], bool],
 ) -> tuple[Order, Outcome] | None:
-    """Return the order that is open, else the newest with a video that need not be ordered again."""
+    """Return the open order, else the newest with a stored video that need not be ordered again."""
     for order in newest_first:
         if order.state in OPEN and not _is_unfetchable(order):
             return order, Outcome.JOINED
@@ -125,7 +127,7 @@ def _of_video(
 
 
 def is_void(order: Order) -> bool:
-    """Return True for a failed order whose points came back, or that was never sent."""
+    """Return True for a failed order whose points were refunded, or that was never sent."""
     return order.state is State.FAILED and not order.points_charged and not order.charge_unknown
 
 

@@ -1,4 +1,4 @@
-"""Partitions: labels that say what is asked for now, and the orders that each was given."""
+"""Partitions: the take of a request that each asks for now, and the orders that are linked to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.asked import AskedFor, PartitionRequest
+from seedance_dagster.ledger.asked import DeclaredTake, PartitionRequest
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.changes import note_partitions, note_stored
 from seedance_dagster.ledger.chunks import chunked
@@ -20,7 +20,7 @@ from seedance_dagster.ledger.tables.schema import links, orders, partitions, pro
 
 @dataclass(frozen=True)
 class Link:
-    """An order that a partition was given, and what was last reported of it there."""
+    """A partition's link to an order, and the event that was last reported of the order there."""
 
     prompt_set: str
     partition: str
@@ -36,7 +36,7 @@ UPDATE_PARTITION = partitions.update().where(
 
 
 def answers(scope: str, order_scope: str) -> bool:
-    """Return True when an order of one scope may answer a request of another, being of the same take."""
+    """Return True when an order of one scope may answer a request of another for the same take."""
     return scope in ("", order_scope)
 
 
@@ -55,9 +55,9 @@ def same_partition(first: sa.FromClause, second: sa.FromClause) -> sa.ColumnElem
 
 
 def link_orders(connection: sa.Connection, wanted: Iterable[Link], *, at: datetime) -> None:
-    """Give orders to partitions, in the caller's transaction; links that exist stay as they are.
+    """Link orders to partitions in the caller's transaction; existing links stay as they are.
 
-    A partition that has an order is postponed no longer.
+    A partition that has an order is no longer postponed.
     """
     by_key = {(link.prompt_set, link.partition, link.order_id): link for link in wanted}
     known = set[tuple[str, str, int]]()
@@ -90,7 +90,7 @@ def _set_postponed(
 
 
 def copy_links(connection: sa.Connection, order_id: int, to: int, *, at: datetime) -> None:
-    """Give a further attempt to the partitions that have the attempt before it."""
+    """Link a further attempt to the partitions of the attempt before it."""
     rows = connection.execute(
         sa.select(links.c.prompt_set, links.c.partition).where(links.c.order_id == order_id)
     )
@@ -98,20 +98,23 @@ def copy_links(connection: sa.Connection, order_id: int, to: int, *, at: datetim
 
 
 class Partitions(LedgerPart):
-    """The part of the ledger that knows what partitions ask for and which orders they were given."""
+    """The part of the ledger that knows what partitions ask for and which orders they have."""
 
     def digests(self) -> dict[str, str]:
         """Return the digests with which sets were last updated, by name."""
         with self._database.reading() as connection:
             return dict(connection.execute(sa.select(prompt_sets.c.prompt_set, prompt_sets.c.digest)).all())
 
-    def update(self, prompt_set: str, wanted: Mapping[str, AskedFor], *, digest: str | None = None) -> None:
-        """Remember what the partitions of a set ask for now; those that are left out were removed.
+    def update(
+        self, prompt_set: str, wanted: Mapping[str, DeclaredTake], *, digest: str | None = None
+    ) -> None:
+        """Remember what the partitions of a set ask for now; those left out have been removed.
 
         Args:
             prompt_set: A set whose file was just read, without an error.
             wanted: What each of its partitions asks for, by key.
-            digest: A hash of all that they ask for: who reads the same again need not update the set.
+            digest: A hash of all that they ask for; a reader that finds it in `digests` need not update the
+                set.
         """
         now = self._clock()
         known = sa.select(partitions.c.partition, *_ASKED).where(partitions.c.prompt_set == prompt_set)
@@ -168,7 +171,7 @@ class Partitions(LedgerPart):
             return set(connection.scalars(query))
 
     def removed(self, prompt_set: str) -> set[str]:
-        """Return the partitions of a set whose prompts are in no file any more."""
+        """Return the partitions of a set whose prompts left its file."""
         query = sa.select(partitions.c.partition).where(
             partitions.c.prompt_set == prompt_set, partitions.c.removed_at.is_not(None)
         )
@@ -176,15 +179,15 @@ class Partitions(LedgerPart):
             return set(connection.scalars(query))
 
     def links_of(self, order_ids: Iterable[int]) -> dict[int, list[Link]]:
-        """Return the partitions that orders were given to, by order id."""
-        found: defaultdict[int, list[Link]] = defaultdict(list)
+        """Return the links of orders to partitions, by order id."""
+        by_order: defaultdict[int, list[Link]] = defaultdict(list)
         query = sa.select(links.c.prompt_set, links.c.partition, links.c.order_id, links.c.reported)
         query = query.order_by(links.c.prompt_set, links.c.partition)
         with self._database.reading() as connection:
             for chunk in chunked(order_ids):
                 for row in connection.execute(query.where(links.c.order_id.in_(chunk))):
-                    found[row.order_id].append(Link(*row))
-        return dict(found)
+                    by_order[row.order_id].append(Link(*row))
+        return dict(by_order)
 
     def removed_lately(self, prompt_set: str, span: timedelta) -> set[str]:
         """Return the partitions of a set that left its file less than a span of time ago."""
@@ -195,13 +198,13 @@ class Partitions(LedgerPart):
             return set(connection.scalars(query))
 
     def link(self, prompt_set: str, order_ids: Mapping[str, int]) -> None:
-        """Give orders to partitions of a set, by key."""
+        """Link orders to partitions of a set, by key."""
         wanted = [Link(prompt_set, partition, order_id) for partition, order_id in order_ids.items()]
         with self._database.writing() as connection:
             link_orders(connection, wanted, at=self._clock())
 
     def postpone(self, prompt_set: str, keys: Iterable[str]) -> None:
-        """Remember that partitions were asked for and that a budget has no room for them now."""
+        """Remember that partitions were requested and that a budget has no room for them now."""
         with self._database.writing() as connection:
             _set_postponed(connection, prompt_set, keys, self._clock())
 
@@ -220,25 +223,25 @@ class Partitions(LedgerPart):
             return set(connection.scalars(query))
 
     def sets(self) -> set[str]:
-        """Return the names of the sets whose partitions were given orders."""
+        """Return the names of the sets whose partitions have orders."""
         with self._database.reading() as connection:
             return set(connection.scalars(sa.select(links.c.prompt_set).distinct()))
 
     def sets_read(self) -> set[str]:
-        """Return the names of the sets whose prompts were read at any time."""
+        """Return the names of the sets whose prompts were ever read."""
         with self._database.reading() as connection:
             return set(connection.scalars(sa.select(partitions.c.prompt_set).distinct()))
 
-    def given_orders(self, prompt_set: str, keys: Collection[str]) -> set[str]:
-        """Return those of some partitions that were ever given an order."""
-        found = set[str]()
+    def with_orders(self, prompt_set: str, keys: Collection[str]) -> set[str]:
+        """Return those of some partitions that ever had an order."""
+        with_order = set[str]()
         with self._database.reading() as connection:
             for chunk in chunked(keys):
                 query = sa.select(links.c.partition).where(
                     links.c.prompt_set == prompt_set, links.c.partition.in_(chunk)
                 )
-                found.update(connection.scalars(query))
-        return found
+                with_order.update(connection.scalars(query))
+        return with_order
 
 
 def select_partitions(prompt_set: str) -> sa.Select[Any]:
@@ -253,7 +256,7 @@ _ASKED = [
 
 
 def _changes(
-    rows: Iterable[sa.Row[Any]], wanted: Mapping[str, AskedFor], now: datetime
+    rows: Iterable[sa.Row[Any]], wanted: Mapping[str, DeclaredTake], now: datetime
 ) -> dict[str, dict[str, Any]]:
     """Return the columns to write, by partition."""
     known = {row.partition: row for row in rows}
@@ -264,11 +267,13 @@ def _changes(
     }
     for key, asked in wanted.items():
         row = known.get(key)
-        rights = {name: dict(each) for name, each in asked.rights.items()} or None
+        rights = {name: dict(terms) for name, terms in asked.rights.items()} or None
         values = (asked.fingerprint, asked.take, asked.scope, dict(asked.tags), asked.is_draft, rights, None)
         if row is None or tuple(row)[1:] != values:
-            # Another request was never asked for by whoever asked for the one before it.
-            other = row is not None and row.fingerprint != asked.fingerprint
+            # Nobody has requested the edited prompt yet, so it is not postponed.
+            edited = row is not None and row.fingerprint != asked.fingerprint
             columns = (column.name for column in _ASKED)
-            changes[key] = dict(zip(columns, values, strict=True)) | ({"postponed_at": None} if other else {})
+            changes[key] = dict(zip(columns, values, strict=True)) | (
+                {"postponed_at": None} if edited else {}
+            )
     return changes

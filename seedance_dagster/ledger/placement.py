@@ -1,4 +1,4 @@
-"""Placing orders: what is requested meets what was ordered before, in one transaction."""
+"""Placing orders: requests are matched with earlier orders in one transaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import islice
 import sqlalchemy as sa
 
 from seedance_dagster.api.refusals import FailureClass
-from seedance_dagster.ledger.asked import Wanted
+from seedance_dagster.ledger.asked import RequestedTake
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import Budget, check_budgets, points_under_key, read_usage
 from seedance_dagster.ledger.chunks import chunked
@@ -41,19 +41,19 @@ class Orders(LedgerPart):
         return self._existing([(_label(new), new) for new in new_orders], request)
 
     def existing_answers(
-        self, prompt_set: str, wanted: Mapping[str, Wanted], request: OrderRequest
+        self, prompt_set: str, wanted: Mapping[str, RequestedTake], request: OrderRequest
     ) -> dict[str, tuple[Order, Outcome] | None]:
-        """Return the existing orders that answer partitions of a set, as `existing_orders`, by key."""
+        """Return the existing orders that answer partitions of a set, by key, like `existing_orders`."""
         labelled = [((prompt_set, key), asked) for key, asked in wanted.items()]
         return dict(zip(wanted, self._existing(labelled, request), strict=True))
 
     def _existing(
-        self, wanted: Sequence[tuple[Label, Wanted]], request: OrderRequest
+        self, wanted: Sequence[tuple[Label, RequestedTake]], request: OrderRequest
     ) -> list[tuple[Order, Outcome] | None]:
         requested_at = self._first_requested(request)
         with self._database.reading() as connection:
             histories = _histories(connection, [asked for _, asked in wanted])
-            given = _given(connection, histories)
+            linked_ids = _linked_ids(connection, histories)
         return [
             find_existing_order(
                 histories[asked.fingerprint, asked.take],
@@ -61,27 +61,27 @@ class Orders(LedgerPart):
                 asked.scope,
                 requested_at,
                 content_hashes(asked),
-                given=given[label],
+                linked_ids=linked_ids[label],
             )
             for label, asked in wanted
         ]
 
-    def refusals(self, wanted: Sequence[Wanted]) -> list[Refusals]:
-        """Return how often the vendor refused to make each of some requests, since they are invalid."""
+    def refusals(self, wanted: Sequence[RequestedTake]) -> list[Refusals]:
+        """Return how often the vendor refused each of some requests as invalid."""
         with self._database.reading() as connection:
             histories = _histories(connection, wanted)
         return [
             Refusals.of(
                 order
-                for each in _with_source(asked)
-                for order in histories[each.fingerprint, each.take]
+                for step in _with_source(asked)
+                for order in histories[step.fingerprint, step.take]
                 if order.error_class == FailureClass.INVALID and is_void(order)
             )
             for asked in wanted
         ]
 
     def remaining_points(self, request: OrderRequest) -> int | None:
-        """Return what a request may still cost, in points: its limit less all orders under its key."""
+        """Return the points that a request may still cost: its limit minus all orders under its key."""
         if request.max_points is None:
             return None
         with self._database.reading() as connection:
@@ -98,12 +98,13 @@ class Orders(LedgerPart):
         """Queue each new order that no existing order answers; all or nothing.
 
         Args:
-            new_orders: One for each partition; those that ask for the same are one order. With the removal
-                of a watermark, the order of its source is placed as well, where no earlier one answers it.
+            new_orders: One for each partition; equal requests become one order. The removal of a watermark
+                also places the order of its source, where no earlier one answers it.
             request: Who requests, and on what terms.
-            budgets: Limits that the new orders are reserved in.
+            budgets: The budgets that the new orders must fit.
             quoted: Ids of orders that answered when the request was quoted. What one of them answered is not
-                ordered, since nothing was checked for it: where it has ended meanwhile, it is skipped.
+                ordered, since it was not checked: where that order has ended meanwhile, the partition is
+                skipped.
 
         Returns:
             The order that now stands for each partition, in the order of `new_orders`.
@@ -117,8 +118,8 @@ class Orders(LedgerPart):
             used = points_under_key(connection, request.idempotency_key) if request.max_points else 0
             usages = [read_usage(connection, budget, now=now) for budget in budgets]
             histories = _histories(connection, new_orders)
-            given = _given(connection, histories)
-            placement = _Placement(connection, request, requested_at, now, quoted, histories, given)
+            linked_ids = _linked_ids(connection, histories)
+            placement = _Placement(connection, request, requested_at, now, quoted, histories, linked_ids)
             answered = [placement.answer(new) for new in new_orders]
             check_budgets(usages, placement.points, run_limit=request.max_points, run_used=used)
             inserted = insert_orders(
@@ -165,8 +166,8 @@ class _Placement:
     """The placing of orders in one transaction; the new ones are inserted together at its end.
 
     Attributes:
-        points: What the new orders for each partition reserve, for those that have any.
-        links: The orders that partitions are given.
+        points: The points that the new orders of each partition reserve, where it has any.
+        links: The links of partitions to their orders.
         placed: The new orders by their provisional ids, which count down from -1.
     """
 
@@ -176,7 +177,7 @@ class _Placement:
     at: datetime
     quoted: Collection[int]
     histories: Histories
-    given: defaultdict[Label, set[int]]
+    linked_ids: defaultdict[Label, set[int]]
     points: list[int] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     placed: dict[int, Order] = field(default_factory=dict)
@@ -192,17 +193,17 @@ class _Placement:
 
     def _answer(self, new: NewOrder) -> tuple[Order, Outcome]:
         order, outcome = self._find(new) or self._place(new)
-        given = {order.order_id}
+        order_ids = {order.order_id}
         if outcome is Outcome.JOINED and order.source_order_id is not None:
-            given.add(order.source_order_id)  # its video is shown if the watermark cannot be removed
-        self.links += [Link(new.prompt_set, new.partition, order_id) for order_id in given]
+            order_ids.add(order.source_order_id)  # its video is shown if the watermark cannot be removed
+        self.links += [Link(new.prompt_set, new.partition, order_id) for order_id in order_ids]
         return order, outcome
 
     def _find(self, new: NewOrder) -> tuple[Order, Outcome] | None:
         history = self.histories[new.fingerprint, new.take]
-        contents, given = content_hashes(new), self.given[_label(new)]
+        contents, linked_ids = content_hashes(new), self.linked_ids[_label(new)]
         answer = find_existing_order(
-            history, self.request, new.scope, self.requested_at, contents, given=given
+            history, self.request, new.scope, self.requested_at, contents, linked_ids=linked_ids
         )
         if answer is None:
             ended = (
@@ -217,7 +218,7 @@ class _Placement:
         return answer
 
     def _with_links_of(self, order: Order, new: NewOrder) -> Order:
-        """Give a queued order the links of a request that joins it; return it."""
+        """Update a queued order's URLs to those of a request that joins it, and return the order."""
         order = self.placed.get(order.order_id, order)
         request = newer_links(order, new)
         if request is None:
@@ -255,33 +256,33 @@ class _Placement:
 
 
 def _histories(
-    connection: sa.Connection, wanted: Iterable[Wanted]
+    connection: sa.Connection, wanted: Iterable[RequestedTake]
 ) -> defaultdict[tuple[str, int], list[Order]]:
     histories: defaultdict[tuple[str, int], list[Order]] = defaultdict(list)
-    for chunk in chunked({each.fingerprint for asked in wanted for each in _with_source(asked)}):
+    for chunk in chunked({step.fingerprint for asked in wanted for step in _with_source(asked)}):
         rows = connection.execute(sa.select(orders).where(orders.c.fingerprint.in_(chunk)))
         for order in map(to_order, rows):
             histories[order.fingerprint, order.take].append(order)
     return histories
 
 
-def _given(connection: sa.Connection, histories: Histories) -> defaultdict[Label, set[int]]:
-    """Return which of several orders of a request partitions were given."""
-    given: defaultdict[Label, set[int]] = defaultdict(set)
+def _linked_ids(connection: sa.Connection, histories: Histories) -> defaultdict[Label, set[int]]:
+    """Return the orders that are linked to each partition, of requests that have several."""
+    linked_ids: defaultdict[Label, set[int]] = defaultdict(set)
     several = (order.order_id for history in histories.values() if len(history) > 1 for order in history)
     for chunk in chunked(several):
         query = sa.select(links.c.prompt_set, links.c.partition, links.c.order_id)
         for prompt_set, partition, order_id in connection.execute(query.where(links.c.order_id.in_(chunk))):
-            given[prompt_set, partition].add(order_id)
-    return given
+            linked_ids[prompt_set, partition].add(order_id)
+    return linked_ids
 
 
 def _label(new: NewOrder) -> Label:
     return new.prompt_set, new.partition
 
 
-def _with_source(asked: Wanted) -> Iterator[Wanted]:
-    """Yield what is asked for, and for the removal of a watermark what renders the video."""
+def _with_source(asked: RequestedTake) -> Iterator[RequestedTake]:
+    """Yield a requested take, and for the removal of a watermark the take that renders the video."""
     yield asked
     if isinstance(asked, NewRemoval):
         yield asked.source

@@ -43,20 +43,20 @@ class Queries(LedgerPart):
 
     def get(self, order_id: int) -> Order:
         """Return one order by its id; raise `KeyError` when there is none."""
-        found = self.get_many([order_id])
-        if not found:
+        matches = self.get_many([order_id])
+        if not matches:
             raise KeyError(order_id)
-        return found[0]
+        return matches[0]
 
     def get_many(self, order_ids: Iterable[int]) -> list[Order]:
         """Return orders by their ids, in the order of the ids, without those that do not exist."""
         ids = list(order_ids)
-        found: dict[int, Order] = {}
+        by_id: dict[int, Order] = {}
         with self._database.reading() as connection:
             for chunk in chunked(ids):
                 rows = connection.execute(sa.select(orders).where(orders.c.order_id.in_(chunk)))
-                found.update((row.order_id, to_order(row)) for row in rows)
-        return [found[order_id] for order_id in ids if order_id in found]
+                by_id.update((row.order_id, to_order(row)) for row in rows)
+        return [by_id[order_id] for order_id in ids if order_id in by_id]
 
     def find(
         self,
@@ -85,9 +85,10 @@ class Queries(LedgerPart):
             return list(connection.scalars(query))
 
     def latest(self, prompt_set: str, keys: Collection[str] | None = None) -> dict[str, Order]:
-        """Return the newest order of each partition of a set, one of what it asks for now before others.
+        """Return the newest order of each partition of a set, preferring orders for its current request.
 
-        Orders that were withdrawn before they were sent do not count. With `keys`, only these partitions do.
+        Orders that were withdrawn before they were sent do not count. With `keys`, only these partitions
+        count.
         """
         is_current = sa.case((asks_for(), 0), else_=1)
         rank = sa.func.row_number().over(
@@ -99,14 +100,14 @@ class Queries(LedgerPart):
             .outerjoin(partitions, same_partition(partitions, links))
             .where(links.c.prompt_set == prompt_set, orders.c.error_class.is_distinct_from(WITHDRAWN))
         )
-        some = (
+        rankings = (
             [of_set]
             if keys is None
             else [of_set.where(links.c.partition.in_(chunk)) for chunk in chunked(keys)]
         )
         ids: dict[str, int] = {}
         with self._database.reading() as connection:
-            for ranked in some:
+            for ranked in rankings:
                 newest = ranked.subquery()
                 query = sa.select(newest.c.label, newest.c.order_id).where(newest.c.rank == 1)
                 ids |= {
@@ -118,23 +119,23 @@ class Queries(LedgerPart):
     def in_question(self) -> dict[str, set[str]]:
         """Return the partitions, by set, that have an order without a video or with an unknown charge."""
         without_video = sa.select(orders.c.order_id).where(orders.c.state.in_(ENDED))
-        # Nearly all have a video, so these are looked for in an index that has state and charge.
+        # Nearly all have a video, so the others are found by an index that has state and charge.
         state = Unindexed(orders.c.state)
         without_charge = sa.select(orders.c.order_id).where(
             (state == State.SUCCEEDED) | (state == State.STORED), orders.c.points_charged.is_(None)
         )
-        given = sa.select(links.c.prompt_set, links.c.partition)
-        found: defaultdict[str, set[str]] = defaultdict(set)
+        query = sa.select(links.c.prompt_set, links.c.partition)
+        by_set: defaultdict[str, set[str]] = defaultdict(set)
         with self._database.reading() as connection:
             ids = connection.scalars(sa.union(without_video, without_charge)).all()
             for chunk in chunked(ids):
-                for prompt_set, partition in connection.execute(given.where(links.c.order_id.in_(chunk))):
-                    found[prompt_set].add(partition)
-        return dict(found)
+                for prompt_set, partition in connection.execute(query.where(links.c.order_id.in_(chunk))):
+                    by_set[prompt_set].add(partition)
+        return dict(by_set)
 
     def next_attempt(self, order: Order) -> Order | None:
         """Return the attempt that followed a failed one."""
-        found = self._all(
+        later = self._all(
             sa.select(orders)
             .where(
                 orders.c.fingerprint == order.fingerprint,
@@ -145,10 +146,10 @@ class Queries(LedgerPart):
             .order_by(orders.c.attempt)
             .limit(1)
         )
-        return found[0] if found else None
+        return later[0] if later else None
 
     def open_sources(self, order_ids: Collection[int]) -> list[int]:
-        """Return the open orders whose videos some orders wait for, to take the watermark off them."""
+        """Return the open orders that are the sources of some removals."""
         source = other_orders
         query = sa.select(source.c.order_id).join(orders, orders.c.source_order_id == source.c.order_id)
         query = query.where(source.c.state.in_(OPEN))
@@ -160,8 +161,10 @@ class Queries(LedgerPart):
             ]
 
     def with_task(self, task_id: str) -> Order | None:
-        """Return the order that owns a task of the vendor's."""
-        return self._one_or_none(orders.c.task_id == task_id)
+        """Return the order that owns a vendor's task."""
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(orders).where(orders.c.task_id == task_id)).one_or_none()
+        return None if row is None else to_order(row)
 
     def with_hash(self, sha256: str, *, limit: int) -> list[Order]:
         """Return orders whose video, as stored or as delivered, has a SHA-256 in hex; the oldest first."""
@@ -180,7 +183,7 @@ class Queries(LedgerPart):
         return self._all(sa.select(orders).where(charged).order_by(orders.c.order_id.desc()).limit(limit))
 
     def of_partition(self, prompt_set: str, partition: str) -> list[Order]:
-        """Return all orders that one partition was given, whatever it asked for then; the oldest first."""
+        """Return all orders that one partition ever had, also for earlier requests; the oldest first."""
         query = (
             sa.select(orders)
             .join(links, links.c.order_id == orders.c.order_id)
@@ -189,11 +192,11 @@ class Queries(LedgerPart):
         return self._all(query.order_by(orders.c.order_id))
 
     def journal(self, order_id: int) -> list[JournalEntry]:
-        """Return everything that happened to an order, in order, without what is archived."""
+        """Return the journal of an order, the oldest entry first, without archived entries."""
         return self.journals([order_id]).get(order_id, [])
 
     def journals(self, order_ids: Iterable[int]) -> dict[int, list[JournalEntry]]:
-        """Return everything that happened to some orders, in order, by order id, without what is archived.
+        """Return the journals of some orders by order id, the oldest entry first, without archived entries.
 
         `engine.journals` reads the archive as well.
         """
@@ -209,8 +212,3 @@ class Queries(LedgerPart):
     def _all(self, query: sa.Select[Any]) -> list[Order]:
         with self._database.reading() as connection:
             return [to_order(row) for row in connection.execute(query)]
-
-    def _one_or_none(self, *conditions: sa.ColumnElement[bool]) -> Order | None:
-        with self._database.reading() as connection:
-            row = connection.execute(sa.select(orders).where(*conditions)).one_or_none()
-        return None if row is None else to_order(row)

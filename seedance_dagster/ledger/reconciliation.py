@@ -1,4 +1,4 @@
-"""Orders whose POST had no clear reply: the tasks that are known, and reads that did not find one."""
+"""Orders whose POST had no clear reply: known tasks, and reads of the history that found none."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class KnownTask:
 
 @dataclass(frozen=True)
 class AnsweredTask:
-    """A task whose POST was answered: it was made between two times of ours.
+    """A task whose POST was answered, so that it was made between two times of our clock.
 
     Attributes:
         sent_at: When its POST left (UTC, our clock).
@@ -57,7 +57,7 @@ class AnsweredTask:
 
 
 class Reconciliation(LedgerPart):
-    """The part of the ledger around uncertain orders."""
+    """The part of the ledger that handles uncertain orders."""
 
     def owned_tasks(self, task_ids: Collection[str]) -> set[str]:
         """Return those of some task ids that belong to an order."""
@@ -89,7 +89,7 @@ class Reconciliation(LedgerPart):
             ]
 
     def answered_tasks(self, account: str, start: datetime, end: datetime) -> list[AnsweredTask]:
-        """Return the tasks of an account that were sent in a span of time and answered, by that time."""
+        """Return the answered tasks of an account that were sent in a span of time, the oldest first."""
         query = (
             sa.select(orders.c.sent_at, orders.c.submitted_at, orders.c.vendor_created_at)
             .where(
@@ -125,7 +125,7 @@ class Reconciliation(LedgerPart):
         """Put an uncertain order back into the queue, if nothing was noted since it was read.
 
         Raises:
-            StaleOrderError: The order moved on, or another reading found a doubt meanwhile.
+            StaleOrderError: The order moved on, or another worker noted something meanwhile.
         """
         changes = {"due_at": due_at, "error_message": reason, "absent_since": None}
         with self._database.writing() as connection:
@@ -133,7 +133,7 @@ class Reconciliation(LedgerPart):
                 sa.select(orders.c.absent_since).where(orders.c.order_id == order.order_id)
             )
             if noted != order.absent_since:
-                msg = f"order {order.order_id} was read by another worker meanwhile"
+                msg = f"order {order.order_id} was examined by another worker meanwhile"
                 raise StaleOrderError(msg)
             return transition(
                 connection,

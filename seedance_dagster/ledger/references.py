@@ -18,7 +18,7 @@ from seedance_dagster.ledger.tables.schema import orders, references, to_order
 from seedance_dagster.prompts.files import FileReference
 
 NO_HASHES: Mapping[tuple[str, int], str] = MappingProxyType({})
-"""The hashes of references of which nothing is known."""
+"""The hashes of references that are unknown."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class CachedProbe:
     Attributes:
         facts: The facts as JSON.
         validator: The host's ETag, or Last-Modified and size; None when it sends neither.
-        checked_at: When, UTC.
+        checked_at: When the file was probed (UTC).
     """
 
     facts: dict[str, Any]
@@ -39,7 +39,7 @@ class CachedProbe:
 def content_hashes(asked: object) -> Mapping[tuple[str, int], str]:
     """Return the hashes of an order's references, by kind and position, as far as they are known.
 
-    Nothing is known of what is asked for by a partition alone.
+    A partition's own request has no probes, so no hash of it is known.
     """
     facts = asked.reference_facts if isinstance(asked, NewOrder) else None
     return {(fact["kind"], fact["position"]): fact["sha256"] for fact in facts or () if fact.get("sha256")}
@@ -51,10 +51,9 @@ def was_changed(order: Order, contents: Mapping[tuple[str, int], str]) -> bool:
 
 
 def newer_links(order: Order, new: NewOrder) -> dict[str, Any] | None:
-    """Return a queued order's request with the links of a request that joined it, which were signed last.
+    """Return a queued order's request with the newer URLs of a request that joined it.
 
-    A file of the team's own stays the one that the order was placed for: its copy is sent. None where nothing
-    changes.
+    A file of the team's own stays as it was ordered, since its copy is sent. None where nothing changes.
     """
     lists = {}
     for name in (f"{kind}_urls" for kind in REFERENCE_KINDS):
@@ -75,7 +74,7 @@ def replace_request(connection: sa.Connection, order: Order, request: dict[str, 
 
 
 def sent_fields(order: Order) -> dict[str, Any]:
-    """Return an order's request as it was sent: with the links to its files, without their queries."""
+    """Return an order's request as it was sent: with links to its files, without their queries."""
     facts = {(fact["kind"], fact["position"]): fact.get("sent_url") for fact in order.reference_facts or ()}
     lists = {
         f"{kind}_urls": [
@@ -88,7 +87,7 @@ def sent_fields(order: Order) -> dict[str, Any]:
 
 
 def sent_request(order: Order) -> TaskRequest:
-    """Return what an order's POST asked for, with links as `sent_fields` has them."""
+    """Return the request of an order's POST, with links as in `sent_fields`."""
     if order.source_order_id is not None:
         return RemovalRequest(video_url=order.source_url or "")
     return GenerationRequest.model_validate(sent_fields(order), strict=False)

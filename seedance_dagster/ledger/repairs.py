@@ -24,7 +24,7 @@ _JOURNALED = ("task_id", "video_key", "points_charged")  # columns that transiti
 
 @dataclass(frozen=True)
 class MissingOrder:
-    """An order whose row is gone, as the journal still knows it.
+    """An order whose row is gone, as the journal knows it.
 
     Attributes:
         order_id: Its number.
@@ -42,7 +42,7 @@ class MissingOrder:
 
     @classmethod
     def of(cls, entries: Sequence[JournalEntry]) -> MissingOrder:
-        """Return what the journal of an order says."""
+        """Return the order that the entries of its journal describe."""
         missing = cls(entries[0].order_id, entries[0].at)
         for entry in entries:
             details = {name: entry.detail[name] for name in _JOURNALED if entry.detail.get(name)}
@@ -51,12 +51,12 @@ class MissingOrder:
 
 
 class OrderOutline(NamedTuple):
-    """An order as far as it has things in common with others; one for each partition that it was given to.
+    """The columns of an order that it may share with others; one for each partition linked to it.
 
     Attributes:
-        at: When something last happened to it, as far as its row says (UTC).
-        given_set: The prompt set of a partition that it was given to; None where there is none.
-        given_partition: The partition's key.
+        at: When it last changed, as far as its row says (UTC).
+        linked_set: The prompt set of a partition that is linked to it; None where there is none.
+        linked_partition: The key of that partition.
     """
 
     order_id: int
@@ -67,15 +67,15 @@ class OrderOutline(NamedTuple):
     task_id: str | None
     state: State
     at: datetime
-    given_set: str | None
-    given_partition: str | None
+    linked_set: str | None
+    linked_partition: str | None
 
 
 class Repairs(LedgerPart):
-    """The part of the ledger that audits work with."""
+    """The part of the ledger that audits use."""
 
     def outlines(self, prompt_set: str | None = None) -> Iterator[OrderOutline]:
-        """Yield all orders, or those that a set made or was given, the oldest first."""
+        """Yield all orders, or those that a set placed or is linked to, the oldest first."""
         own = ("order_id", "prompt_set", "partition", "fingerprint", "take", "task_id", "state")
         times = (orders.c[f"{name}_at"] for name in ("stored", "vendor_ended", "claimed", "ordered"))
         query = (
@@ -101,7 +101,7 @@ class Repairs(LedgerPart):
             return list(map(to_order, connection.execute(query)))
 
     def missing_orders(self) -> list[int]:
-        """Return the ids of orders that the journal or its archive knows, and whose row a person deleted."""
+        """Return the ids of orders that the journal or its archive knows, but whose row a person deleted."""
         missing: set[int] = set()
         with self._database.reading() as connection:
             for table in (journal, archived_journals):
@@ -116,8 +116,8 @@ class Repairs(LedgerPart):
 
         Args:
             order: A stored order.
-            actor: Who decides it.
-            video_url: The vendor's present link.
+            actor: Who decided it, for the journal.
+            video_url: The vendor's current link.
             reason: The damage, for the journal.
 
         Raises:
@@ -142,7 +142,7 @@ class Repairs(LedgerPart):
             )
 
     def note_repair(self, order: Order, *, actor: str, repaired: str) -> Order:
-        """Journal that something beside a stored video was repaired, such as its manifest.
+        """Record in the journal that something beside a stored video was repaired, such as its manifest.
 
         Raises:
             StaleOrderError: The order moved on.
@@ -183,10 +183,10 @@ class Repairs(LedgerPart):
         Args:
             values: Its columns.
             order_id: Its earlier number, used again if it is free; None where it is unknown.
-            actor: Who restores it.
+            actor: Who restores it, for the journal.
             source: Where the values come from, for the journal.
-            state: What became of it.
-            reported: What Dagster has of it; without an event the next run reports it.
+            state: The state of the order.
+            reported: The event that Dagster has of it; without one the next run reports it.
 
         Raises:
             TaskOwnedError: Another order has its task.

@@ -30,7 +30,7 @@ _UPDATE_LINK = links.update().where(
     links.c.prompt_set == sa.bindparam("of_set"),
     links.c.partition == sa.bindparam("of_partition"),
     links.c.order_id == sa.bindparam("of_order_id"),
-    # A submission that is noted late hides nothing that another worker reported meanwhile.
+    # A submission that is noted late must not hide what another worker reported meanwhile.
     sa.or_(
         sa.bindparam("event", type_=links.c.reported.type) != Reported.SUBMITTED,
         links.c.reported.is_(None),
@@ -42,11 +42,11 @@ _LINK = (links.c.prompt_set, links.c.partition, links.c.order_id, links.c.report
 
 @dataclass(frozen=True, kw_only=True)
 class LinkToReport(Link):
-    """A partition that an order is reported for, with all that decides how.
+    """A partition that an order is reported for, with the facts that decide the event.
 
     Attributes:
         lacks_prompt: The partition asks for the order's request, which was never reported.
-        superseded: Another order stands for the partition. One of what it asks for now comes first, then the
+        superseded: Another order stands for the partition. One for its current request comes first, then the
             newest; failed and rejected ones do not count.
         failed_removal: The newest order of the partition that failed to take the watermark off the video.
     """
@@ -60,7 +60,7 @@ class Reports(LedgerPart):
     """The part of the ledger that remembers what was reported to Dagster."""
 
     def edited_prompts(self) -> dict[str, set[str]]:
-        """Return the partitions that ask for another request than was last reported, by set."""
+        """Return the partitions whose request differs from the one last reported, by set."""
         edited: defaultdict[str, set[str]] = defaultdict(set)
         query = sa.select(partitions.c.prompt_set, partitions.c.partition)
         with self._database.reading() as connection:
@@ -93,7 +93,7 @@ class Reports(LedgerPart):
             return [LinkToReport(**row) for row in rows.mappings()]
 
     def unreported(self, limit: int) -> list[tuple[Order, Link]]:
-        """Return orders that were not reported, because the worker that should have is gone."""
+        """Return orders that were not reported in time, because their worker is gone."""
         query = (
             sa.select(*_LINK)
             .join(orders, orders.c.order_id == links.c.order_id)
@@ -102,17 +102,17 @@ class Reports(LedgerPart):
             .limit(limit)
         )
         with self._database.reading() as connection:
-            found = [Link(*row) for row in connection.execute(query)]
+            overdue = [Link(*row) for row in connection.execute(query)]
             by_id = {
                 row.order_id: to_order(row)
-                for chunk in chunked({link.order_id for link in found})
+                for chunk in chunked({link.order_id for link in overdue})
                 for row in connection.execute(sa.select(orders).where(orders.c.order_id.in_(chunk)))
             }
-        return [(by_id[link.order_id], link) for link in found]
+        return [(by_id[link.order_id], link) for link in overdue]
 
     def mark_reported(self, reported: Mapping[Link, Reported]) -> None:
         """Remember the events that were just reported of orders, for some partitions."""
-        # In one order, so that no two workers wait for each other's rows.
+        # Always in the same order, so that no two workers wait for each other's rows.
         in_order = sorted(
             reported.items(), key=lambda item: (item[0].order_id, item[0].prompt_set, item[0].partition)
         )
@@ -131,20 +131,20 @@ class Reports(LedgerPart):
                 connection.execute(_UPDATE_LINK, rows)
 
     def mark_task(self, link: Link, event: Reported) -> None:
-        """Remember that the task of an order was reported, unless more than that was reported meanwhile."""
-        less: list[sa.ColumnElement[bool]] = [links.c.reported.is_(None)]
+        """Remember that the task of an order was reported, unless a later event was reported meanwhile."""
+        earlier: list[sa.ColumnElement[bool]] = [links.c.reported.is_(None)]
         if event is not Reported.ORDERED:
-            less.append(links.c.reported == Reported.ORDERED)
+            earlier.append(links.c.reported == Reported.ORDERED)
         with self._database.updating() as connection:
-            connection.execute(links.update().where(*_is(link), sa.or_(*less)).values(reported=event))
+            connection.execute(links.update().where(*_is(link), sa.or_(*earlier)).values(reported=event))
 
-    def forget(self, given: Iterable[Link]) -> None:
-        """Take back what was reported of orders, for some partitions: it will be reported again.
+    def forget(self, reported_links: Iterable[Link]) -> None:
+        """Forget what was reported of orders for some partitions, so that it is reported again.
 
-        The worker that does so gets the same time as one that is given an order now.
+        The worker that does so has the same time for it as for a new link.
         """
         with self._database.writing() as connection:
-            for link in given:
+            for link in reported_links:
                 values = {"reported": None, "linked_at": self._clock()}
                 connection.execute(links.update().where(*_is(link)).values(values))
                 connection.execute(
@@ -187,7 +187,7 @@ def _superseded() -> sa.ColumnElement[bool]:
 
 @cache
 def _links_to_report() -> sa.Select[Any]:
-    """Select what `Reports.links` returns of an order, in one statement: each event asks for it."""
+    """Select the rows of `Reports.links` in one statement, since every event needs them."""
     asked = (same_partition(partitions, links), partitions.c.fingerprint == orders.c.fingerprint)
     lacks_prompt = sa.exists().where(*asked, partitions.c.reported.is_(None)).correlate(links, orders)
     removal, removal_link = other_orders, links.alias()
@@ -233,7 +233,7 @@ def _was_tried_again() -> sa.ColumnElement[bool]:
 def unreported(now: datetime) -> sa.ColumnElement[bool]:
     """Select links whose order's present state was not reported in time; for a query with `orders`."""
     before = now - _REPORT_GRACE
-    # Of an expression that no index has: from the few links that are open to their orders, not the other way.
+    # As an expression that no index has, so that planners go from the few open links to their orders.
     state, reported = sa.cast(orders.c.state, sa.Text).concat(""), links.c.reported
     return sa.and_(
         is_unreported,
@@ -248,7 +248,8 @@ def unreported(now: datetime) -> sa.ColumnElement[bool]:
                 state == State.STORED,
                 reported.is_distinct_from(Reported.STORED),
                 orders.c.stored_at <= before,
-                # One that was observed behind a better order is reported again once that came to nothing.
+                # One that was observed behind a better order is reported again if that one ended without a
+                # video.
                 sa.or_(reported.is_distinct_from(Reported.OBSERVED), ~_superseded()),
             ),
             sa.and_(

@@ -1,4 +1,4 @@
-"""Restoration: a backup is moved forward to what happened since, a new ledger takes a lost one's place."""
+"""Restoration: a backup is brought up to date, or a new ledger takes a lost one's place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACTOR = "restore"
 """The first word of the actor of all entries that a restoration makes."""
 
 _WAY = (State.QUEUED, State.CLAIMED, State.SUBMITTED, State.SUCCEEDED, State.STORED)
-"""The way of an order to its stored video."""
+"""The states of an order on its way to a stored video."""
 
 _ROUNDING = timedelta(milliseconds=1)  # Dagster keeps times as fractions of seconds
 
@@ -32,7 +32,7 @@ def of_others() -> sa.ColumnElement[bool]:
 
 
 class Restoration(LedgerPart):
-    """The part of the ledger that `restore` works with."""
+    """The part of the ledger that `restore` uses."""
 
     def is_empty(self) -> bool:
         """Return True for a ledger in which nothing was ever ordered."""
@@ -40,9 +40,9 @@ class Restoration(LedgerPart):
             return self._is_empty(connection)
 
     def last_written(self) -> datetime | None:
-        """Return the time of the newest journal entry (UTC): what a backup knows ends there.
+        """Return the time of the newest journal entry (UTC), which is as far as a backup knows.
 
-        Entries of restorations do not count: one that was interrupted is done again.
+        Entries of restorations do not count, so that an interrupted one is repeated.
         """
         with self._database.reading() as connection:
             at: datetime | None = connection.scalar(sa.select(sa.func.max(journal.c.at)).where(of_others()))
@@ -67,14 +67,14 @@ class Restoration(LedgerPart):
     ) -> Order:
         """Move an order of a backup to a later state, by every transition in between.
 
-        It starts no further attempt automatically: those that were made are restored themselves.
+        It starts no further attempt automatically: attempts that were made are restored as well.
 
         Args:
-            order: As last read.
+            order: The order as last read.
             to: UNCERTAIN, SUBMITTED or STORED.
-            changes: Columns of that state.
-            actor: Who restores it.
-            source: Where they come from, for the journal.
+            changes: The columns of that state.
+            actor: Who restores it, for the journal.
+            source: Where the columns come from, for the journal.
 
         Raises:
             StaleOrderError: The order moved on.
@@ -95,7 +95,7 @@ class Restoration(LedgerPart):
         return order
 
     def missing_verdicts(self, recorded: Iterable[RecordedVerdict]) -> list[RecordedVerdict]:
-        """Return verdicts that are later than the last one that the ledger has on the same video."""
+        """Return the verdicts that are later than the ledger's last one on the same video."""
         with self._database.reading() as connection:
             return _missing(connection, recorded)
 
@@ -103,14 +103,14 @@ class Restoration(LedgerPart):
         """Add the verdicts that are missing, as reported, where their video is stored; return how many."""
         added = 0
         with self._database.writing() as connection:
-            for given in _missing(connection, recorded):
-                stored = (orders.c.sha256 == given.sha256, orders.c.state == State.STORED)
+            for verdict in _missing(connection, recorded):
+                stored = (orders.c.sha256 == verdict.sha256, orders.c.state == State.STORED)
                 order_id = connection.scalar(sa.select(sa.func.max(orders.c.order_id)).where(*stored))
                 if order_id is None:
                     continue
-                row = vars(given) | {"order_id": order_id, "reported_at": self._clock()}
+                row = vars(verdict) | {"order_id": order_id, "reported_at": self._clock()}
                 connection.execute(verdicts.insert().values(row))
-                note_verdicts(connection, given.prompt_set, [given.partition])
+                note_verdicts(connection, verdict.prompt_set, [verdict.partition])
                 added += 1
         return added
 
@@ -124,11 +124,11 @@ def _missing(connection: sa.Connection, recorded: Iterable[RecordedVerdict]) -> 
     query = sa.select(*video, sa.func.max(verdicts.c.given_at)).group_by(*video)
     newest = {tuple(row[:3]): row[3] for row in connection.execute(query)}
     missing = []
-    for given in sorted(recorded, key=lambda given: given.given_at):
-        key = (given.prompt_set, given.partition, given.sha256)
-        if key not in newest or given.given_at > newest[key] + _ROUNDING:
-            newest[key] = given.given_at
-            missing.append(given)
+    for verdict in sorted(recorded, key=lambda verdict: verdict.given_at):
+        key = (verdict.prompt_set, verdict.partition, verdict.sha256)
+        if key not in newest or verdict.given_at > newest[key] + _ROUNDING:
+            newest[key] = verdict.given_at
+            missing.append(verdict)
     return missing
 
 
@@ -141,6 +141,6 @@ def _way(begin: State, to: State) -> tuple[State, ...]:
 
 
 def _journaled(changes: Mapping[str, Any], *, last: bool) -> dict[str, Any]:
-    """Return what the journal notes of the columns, as other transitions do."""
+    """Return the columns that the journal records, as for other transitions."""
     names = ("task_id", "video_key", "points_charged") if last else ()
     return {name: changes[name] for name in names if changes.get(name) is not None}

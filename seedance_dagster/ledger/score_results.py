@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 ScoreValue = float | str | bool
-"""A value that a score gives."""
+"""A value that a score returns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class ScoreResult:
     Attributes:
         score: The score's name.
         version: The score's version.
-        values: By name; empty where the score gives none of this video, or has a problem.
+        values: Its values by name; empty where the score has none for this video, or a problem.
         problem: Why there are no values; None where nothing went wrong.
         scored_at: In UTC; None until it is recorded.
     """

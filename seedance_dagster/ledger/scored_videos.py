@@ -1,4 +1,4 @@
-"""The ledger's memory of which videos of a set were scored, and what was reported of each."""
+"""The videos of a set that were scored, and the results last reported of each."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Scored(NamedTuple):
     """A video of a set that was scored.
 
     Attributes:
-        digest: A hash of its bytes and results: what was reported to Dagster.
-        problems: What is wrong with it, by the names of checks; None where nothing is.
+        digest: A hash of the bytes and results that were reported to Dagster.
+        problems: Reasons by the names of checks; None where nothing is wrong.
     """
 
     digest: str
@@ -35,7 +35,7 @@ class Scored(NamedTuple):
 
 
 class ScoredVideos(VideoMemory):
-    """The part of the ledger that knows which videos were scored, so that only changed ones are again."""
+    """The part of the ledger that knows which videos were scored and need no second scoring."""
 
     _table = scored_videos
 
@@ -43,7 +43,7 @@ class ScoredVideos(VideoMemory):
         """Return the sets that have videos to score, sorted, each with the number of its newest change.
 
         Args:
-            plans: Hashes of what is to be scored, by set.
+            plans: Hashes of the plans by which sets are scored, by set.
         """
         with self._database.reading() as connection:
             changed = newest_changes(connection, View.SCORES)
@@ -56,22 +56,22 @@ class ScoredVideos(VideoMemory):
             }
 
     def changes(self, prompt_set: str, plan: str) -> tuple[Changes, bool]:
-        """Return what changed in a set since it was scored, and whether all of it was, by the same plan."""
+        """Return a set's changes since it was scored, and True if all of it was scored by the same plan."""
         query = sa.select(scored_sets.c.plan).where(scored_sets.c.prompt_set == prompt_set)
         with self._database.reading() as connection:
             return changes_of(connection, View.SCORES, prompt_set), connection.scalar(query) == plan
 
     def finish(self, prompt_set: str, plan: str, changes: Changes, *, unread: Collection[str] = ()) -> None:
-        """Note that a set was scored by a plan, with these changes; a few videos that were not read stay."""
+        """Note that a set was scored by a plan, with these changes; videos in `unread` stay due."""
         of_set = scored_sets.c.prompt_set == prompt_set
         with self._database.writing() as connection:
             connection.execute(scored_sets.delete().where(of_set))
             connection.execute(scored_sets.insert().values(prompt_set=prompt_set, plan=plan))
-            forget_changes(connection, changes.ids, but=unread)
+            forget_changes(connection, changes.ids, keep=unread)
             note_unscored(connection, prompt_set, set(unread) - changes.partitions)
 
     def forget(self, prompt_sets: Collection[str]) -> None:
-        """Forget what changed in sets that have no scores; with scores again, all of their videos count."""
+        """Forget the changes of sets without scores; if they get scores again, all their videos are due."""
         with self._database.reading() as connection:
             known = set(connection.scalars(sa.select(scored_sets.c.prompt_set)))
             gone = (newest_changes(connection, View.SCORES).keys() | known).intersection(prompt_sets)
@@ -84,18 +84,18 @@ class ScoredVideos(VideoMemory):
                     connection.execute(table.delete().where(table.c.prompt_set.in_(chunk)))
 
     def reported(self, prompt_set: str, partitions: Iterable[str]) -> dict[str, Scored]:
-        """Return what was last reported of some partitions' videos."""
-        found: dict[str, Scored] = {}
+        """Return the results last reported of some partitions' videos."""
+        by_partition: dict[str, Scored] = {}
         with self._database.reading() as connection:
             for chunk in chunked(partitions):
                 query = sa.select(scored_videos).where(
                     scored_videos.c.prompt_set == prompt_set, scored_videos.c.partition.in_(chunk)
                 )
                 for row in connection.execute(query):
-                    found[row.partition] = Scored(row.digest, row.problems)
-        return found
+                    by_partition[row.partition] = Scored(row.digest, row.problems)
+        return by_partition
 
     def mark_reported(self, prompt_set: str, videos: Mapping[str, Scored | None]) -> None:
-        """Remember what was reported of videos; None for a partition that shows none any more."""
+        """Remember the results reported of videos; None for a partition that no longer shows one."""
         with self._database.writing() as connection:
             self._replace(connection, prompt_set, videos)

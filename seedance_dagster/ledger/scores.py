@@ -1,4 +1,4 @@
-"""Scores: what was measured of videos, and which videos of a set are still to be scored."""
+"""Scores: the results of measuring videos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seedance_dagster.ledger.tables.schema import links, orders
 from seedance_dagster.ledger.tables.scores import score_values, scores
 from seedance_dagster.ledger.videos import current_videos, scores_of
 
-_SAMPLE = 200  # videos; a score is measured of all
+_SAMPLE = 200  # videos; each score is measured for all of them
 
 
 class Scores(LedgerPart):
@@ -28,22 +28,22 @@ class Scores(LedgerPart):
 
     def results(self, sha256s: Iterable[str]) -> dict[str, dict[str, ScoreResult]]:
         """Return the results for some videos' bytes, by SHA-256 and by the score's name."""
-        found: dict[str, dict[str, ScoreResult]] = {}
+        results: dict[str, dict[str, ScoreResult]] = {}
         with self._database.reading() as connection:
             for chunk in chunked(sha256s):
                 query = sa.select(scores).where(scores.c.sha256.in_(chunk)).order_by(scores.c.score)
                 for row in connection.execute(query):
-                    found.setdefault(row.sha256, {})[row.score] = ScoreResult(
+                    results.setdefault(row.sha256, {})[row.score] = ScoreResult(
                         score=row.score,
                         version=row.version,
                         values=row.measured,
                         problem=row.problem,
                         scored_at=row.scored_at,
                     )
-        return found
+        return results
 
     def record(self, sha256: str, results: Collection[ScoreResult]) -> None:
-        """Keep the newest results for a video's bytes, in place of those of the same scores."""
+        """Record results for a video's bytes, in place of earlier results of the same scores."""
         names = [result.score for result in results]
         rows = [
             {
@@ -66,9 +66,9 @@ class Scores(LedgerPart):
             note_bytes(connection, sha256)
 
     def names(self, prompt_set: str | None = None) -> dict[str, bool]:
-        """Return the names of the values of a set's newest videos, or of all sets', sorted.
+        """Return the names of the score values of a set's newest videos, or of all sets', sorted.
 
-        Each with True where it is a number, so that videos can be sorted by it.
+        Each name maps to True where the value is a number, so that videos can be sorted by it.
         """
         newest = sa.select(orders.c.sha256).where(orders.c.state == State.STORED)
         if prompt_set is not None:
@@ -77,11 +77,11 @@ class Scores(LedgerPart):
         newest = newest.order_by(orders.c.order_id.desc()).limit(_SAMPLE)
         with self._database.reading() as connection:
             measured = scores_of(connection, connection.scalars(newest)).values()
-        found = {name: value for values in measured for name, value in values.items()}
-        return {name: is_number(value) for name, value in sorted(found.items())}
+        samples = {name: value for values in measured for name, value in values.items()}
+        return {name: is_number(value) for name, value in sorted(samples.items())}
 
     def texts(self, prompt_set: str, name: str) -> dict[str, str]:
-        """Return a value that is a text of the videos of a set, by partition, in the order of the set."""
+        """Return a text value of a set's videos, by partition, in the order of the set."""
         current = current_videos(prompt_set)
         value = scores.c.measured[name].as_string()
         query = (
@@ -108,7 +108,7 @@ def _numbers_of(connection: sa.Connection, sha256: str) -> set[tuple[str, float]
 def _sort_by(
     connection: sa.Connection, sha256: str, before: set[tuple[str, float]], after: set[tuple[str, float]]
 ) -> None:
-    """Replace the numbers by which a video is sorted."""
+    """Replace the numbers that a video is sorted by."""
     gone = sa.tuple_(score_values.c.name, score_values.c.value).in_(before - after)
     connection.execute(score_values.delete().where(score_values.c.sha256 == sha256, gone))
     new = [{"name": name, "value": value, "sha256": sha256} for name, value in after - before]

@@ -1,4 +1,4 @@
-"""Questions about the orders of one set that are answered without reading all of them."""
+"""Queries about the orders of one set that do not read all of them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from seedance_dagster.ledger.tables.schema import links, orders, partitions, to_
 
 
 class SetOrders(LedgerPart):
-    """The part of the ledger that the rates and prices of a set are made of."""
+    """The part of the ledger that a set's rates and prices are computed from."""
 
     def newest_stored(self, prompt_set: str, *, limit: int) -> list[Order]:
         """Return those of the newest orders of a set's partitions whose video is stored, the newest first."""
-        given = sa.select(links.c.order_id).where(links.c.prompt_set == prompt_set)
-        newest = given.order_by(links.c.order_id.desc()).limit(limit).subquery()
+        order_ids = sa.select(links.c.order_id).where(links.c.prompt_set == prompt_set)
+        newest = order_ids.order_by(links.c.order_id.desc()).limit(limit).subquery()
         query = sa.select(orders).where(
             orders.c.order_id.in_(sa.select(newest.c.order_id)), orders.c.state == State.STORED
         )
@@ -25,7 +25,7 @@ class SetOrders(LedgerPart):
             return [to_order(row) for row in connection.execute(query)]
 
     def newest_partitions(self, prompt_set: str, *, limit: int) -> set[str]:
-        """Return the partitions of a set that have its newest orders with a stored video."""
+        """Return the partitions that have a set's newest orders with a stored video."""
         query = (
             sa.select(links.c.partition)
             .join(orders, orders.c.order_id == links.c.order_id)
@@ -47,11 +47,11 @@ class SetOrders(LedgerPart):
             return set(connection.scalars(query))
 
     def count_ordered(self, prompt_set: str) -> int:
-        """Return how many prompts of a set's file were ordered, without those that were withdrawn unsent."""
+        """Return how many prompts of a set's file were ordered and not withdrawn before they were sent."""
         first, other, other_order = links.alias(), links.alias(), orders.alias()
-        given = sa.select(first.c.partition).where(first.c.prompt_set == prompt_set).distinct().subquery()
-        label = (partitions.c.prompt_set == prompt_set) & (partitions.c.partition == given.c.partition)
-        all_given = sa.select(sa.func.count()).select_from(given.outerjoin(partitions, label))
+        labels = sa.select(first.c.partition).where(first.c.prompt_set == prompt_set).distinct().subquery()
+        label = (partitions.c.prompt_set == prompt_set) & (partitions.c.partition == labels.c.partition)
+        count_all = sa.select(sa.func.count()).select_from(labels.outerjoin(partitions, label))
         sent = (
             sa.exists()
             .select_from(other.join(other_order, other_order.c.order_id == other.c.order_id))
@@ -71,6 +71,6 @@ class SetOrders(LedgerPart):
         )
         in_file = partitions.c.removed_at.is_(None)
         with self._database.reading() as connection:
-            return (connection.scalar(all_given.where(in_file)) or 0) - (
+            return (connection.scalar(count_all.where(in_file)) or 0) - (
                 connection.scalar(withdrawn.where(in_file)) or 0
             )

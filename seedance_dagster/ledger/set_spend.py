@@ -1,4 +1,4 @@
-"""The spend of one set, in one pass over its orders: what the metadata of its index shows."""
+"""The spend of one set, in one pass over its orders, for the metadata of its index."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class DaySpend:
     """The cost of the orders of one day.
 
     Attributes:
-        day: In UTC, on which the first attempt was placed, as for budgets.
-        orders: How many were charged.
+        day: The UTC day on which the first attempt was placed, as for budgets.
+        orders: The number of orders that were charged.
         points: Their charges.
     """
 
@@ -50,8 +50,8 @@ class SetSpend:
     Attributes:
         by_day: The charges by day, without days on which nothing was charged.
         by_model: By task type.
-        by_run: By the run that ordered.
-        by_tag: By the value of each of the tags that most orders have.
+        by_run: By the id of the run that ordered.
+        by_tag: By tag name and value, for the tags that most orders have.
     """
 
     by_day: Sequence[DaySpend]
@@ -63,10 +63,10 @@ class SetSpend:
 class SetSpends(LedgerPart):
     """The part of the ledger that knows where the money of one set went."""
 
-    def read(self, prompt_set: str, *, tags: int) -> SetSpend:
-        """Return the spend of a set, by at most so many tags."""
+    def read(self, prompt_set: str, *, max_tags: int) -> SetSpend:
+        """Return the spend of a set, by the tags that most orders have, at most `max_tags`."""
         day = sa.cast(sa.func.date(orders.c.booked_at), sa.Text)
-        # As the file has them now, for the partition that the order was made for.
+        # The tags as the file has them now, for the partition that the order was made for.
         current = sa.func.coalesce(sa.cast(partitions.c.tags, sa.Text), sa.cast(orders.c.tags, sa.Text))
         with self._database.reading() as connection:
             charged = order_money(connection).charged
@@ -89,7 +89,7 @@ class SetSpends(LedgerPart):
             by_run=_summed((row[2], (int(row[4]), int(row[6]))) for row in rows),
             by_tag={
                 name: _summed((values.get(name), sums) for values, sums in tagged)
-                for name, _ in names.most_common(tags)
+                for name, _ in names.most_common(max_tags)
             },
         )
 

@@ -16,6 +16,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import order_money
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.partitions import same_partition
+from seedance_dagster.ledger.tables.columns import total
 from seedance_dagster.ledger.tables.schema import orders, partitions, task_type, verdicts
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.prompts.matrix import TEMPLATE_TAG
@@ -42,9 +43,9 @@ class Amounts:
         orders: All orders, in whatever state.
         videos: Those of them whose video is in S3.
         rejected: Those of them that moderation rejected.
-        accepted: Those of the videos that were last accepted in review, without drafts: a draft and its final
-            are one clip, which both are charged for.
-        discarded: Those of the videos that were last discarded.
+        accepted: Those of the videos whose last verdict is "accepted", without drafts: a draft and its final
+            are one clip, for which both are charged.
+        discarded: Those of the videos whose last verdict is "discarded".
         charged: The charges that the vendor reported, penalties among them.
         penalties: The part of the charges that was for rejected prompts.
         assumed: Held for finished tasks whose charge the vendor never reported; budgets count it as spent.
@@ -63,7 +64,7 @@ class Amounts:
 
     @property
     def charged_per_accepted(self) -> int | None:
-        """All charges by the number of accepted videos, in points; None without any."""
+        """All charges divided by the number of accepted videos, in points; None without any."""
         return per_accepted(self.charged, self.accepted)
 
     @property
@@ -111,7 +112,7 @@ class Spend(LedgerPart):
         Args:
             by: The key.
             tag: The tag's name, for `SpendBy.TAG`.
-            since: Leave out orders that were booked before.
+            since: Leave out orders that were booked earlier.
             prompt_set: Count only this set.
 
         Returns:
@@ -128,7 +129,7 @@ class Spend(LedgerPart):
             SpendBy.MODEL: task_type,
             SpendBy.RESOLUTION: sa.func.coalesce(orders.c.request["resolution"].as_string(), "default"),
             # Not by a path to the tag: SQLite does not find names there that its JSON writes with escapes.
-            # As the file has them now, for the partition that the order was made for.
+            # The tags as the file has them now, for the partition that the order was made for.
             SpendBy.TAG: sa.func.coalesce(
                 sa.cast(partitions.c.tags, sa.Text), sa.cast(orders.c.tags, sa.Text)
             ),
@@ -143,10 +144,10 @@ class Spend(LedgerPart):
                 _count(orders.c.state == State.REJECTED),
                 _count(sa.and_(last.c.verdict == Verdict.ACCEPTED, partitions.c.is_draft.is_not(True))),
                 _count(last.c.verdict == Verdict.DISCARDED),
-                _total(money.charged),
-                _total(sa.case((orders.c.state == State.REJECTED, money.charged), else_=0)),
-                _total(money.spent - money.charged),
-                _total(money.reserved),
+                total(money.charged),
+                total(sa.case((orders.c.state == State.REJECTED, money.charged), else_=0)),
+                total(money.spent - money.charged),
+                total(money.reserved),
             )
             on_its_video = (last.c.order_id == orders.c.order_id) & (last.c.sha256 == orders.c.sha256)
             made_for = orders.outerjoin(last, on_its_video).outerjoin(
@@ -167,7 +168,7 @@ class Spend(LedgerPart):
 
 
 def per_accepted(points: int, accepted: int) -> int | None:
-    """Return charges by the number of accepted videos, in points to a hundredth of a cent; None without any.
+    """Return charges per accepted video, in points rounded to a hundredth of a cent; None without any.
 
     Example:
         >>> per_accepted(16_000_000, 3)
@@ -177,7 +178,7 @@ def per_accepted(points: int, accepted: int) -> int | None:
 
 
 def share(part: int, whole: int) -> float | None:
-    """Return a part as a share of the whole; None where there is nothing."""
+    """Return a part as a share of the whole; None where the whole is 0."""
     return part / whole if whole else None
 
 
@@ -189,8 +190,4 @@ def _last_verdicts() -> sa.Subquery:
 
 
 def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    return _total(sa.case((condition, 1), else_=0))
-
-
-def _total(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(column), 0)
+    return total(sa.case((condition, 1), else_=0))

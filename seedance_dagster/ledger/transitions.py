@@ -31,7 +31,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.REJECTED: frozenset({State.REJECTED}),
     State.FAILED: frozenset({State.FAILED}),
 }
-"""Legal next states of each state."""
+"""The next states that each state allows."""
 
 # Built once: SQLAlchemy takes as long to build a statement with values as the database to run it.
 _INSERT = orders.insert().returning(orders)
@@ -57,7 +57,7 @@ _PLACED = (
 
 
 def next_number(connection: sa.Connection, fingerprint: str, take: int) -> int:
-    """Return the number of the next attempt at a take of a request, in whatever scope."""
+    """Return the number of the next attempt at a take of a request, in any scope."""
     newest = sa.select(sa.func.max(orders.c.attempt)).where(
         orders.c.fingerprint == fingerprint, orders.c.take == take
     )
@@ -88,7 +88,7 @@ def insert_orders(
 
     Args:
         connection: A writing transaction.
-        placed: With provisional ids; one that takes a watermark off may name its source by such an id.
+        placed: The orders with provisional ids; a removal may name its source by such an id.
         actor: Who places them, for the journal.
         at: When, UTC.
 
@@ -148,7 +148,7 @@ def transition(
         connection: A writing transaction.
         order: The order as last read; its state, claim and lease must not have changed since.
         to: The next state.
-        actor: Who moves it, for the journal.
+        actor: Who moves the order, for the journal.
         at: When, UTC.
         changes: More columns to set. The lease ends unless they set another.
         detail: More for the journal.
@@ -190,7 +190,7 @@ def transition_all(
     """Move orders of one state, read in the same `writing` transaction, to their next state together.
 
     Raises:
-        StaleOrderError: One of them is not as it was read.
+        StaleOrderError: One of them has changed since it was read.
         ValueError: The lifecycle has no such transition.
     """
     if not moved:
@@ -213,9 +213,9 @@ def transition_all(
 
 
 def _note_change(connection: sa.Connection, order: Order, before: State | None) -> None:
-    """Note what partitions may show now: a stored video, or one that the removal of a watermark hides.
+    """Note the partitions that may show another video now: a stored one, or one that a removal hides.
 
-    What was paid for nothing is noted as well, since the index of a set shows its spend.
+    Charges without a video are noted as well, since the index of a set shows its spend.
     """
     if State.STORED in (before, order.state) or (order.state in ENDED and order.points_charged):
         note_order(connection, order.order_id)

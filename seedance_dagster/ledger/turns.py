@@ -1,4 +1,4 @@
-"""Turns of the threads of one process at a SQLite file, in front of the lock of the file."""
+"""Turns: one thread of a process at a time waits for the lock of a SQLite file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weakref import WeakSet, WeakValueDictionary
 class Turn:
     """A lock that one thread of this process has at a time.
 
-    SQLite's own wait for the lock of a file is a row of sleeps; a thread that waits here is woken at once.
+    SQLite's own wait for the lock of a file is a series of sleeps; a thread that waits here wakes at once.
     """
 
     def __init__(self) -> None:
@@ -21,13 +21,13 @@ class Turn:
 
     @contextmanager
     def taken(self, timeout_s: float) -> Iterator[bool]:
-        """Have the turn while the block runs; yield False when it did not come in time."""
+        """Hold the turn while the block runs; yield False when it did not come in time."""
         lock = self._lock
-        came = lock.acquire(timeout=timeout_s)
+        acquired = lock.acquire(timeout=timeout_s)
         try:
-            yield came
+            yield acquired
         finally:
-            if came:
+            if acquired:
                 lock.release()
 
     def renew(self) -> None:
@@ -36,10 +36,10 @@ class Turn:
 
 
 class NoTurn(Turn):
-    """The turn at a server, which has turns of its own."""
+    """The turn at a server, which queues its writers itself."""
 
     @contextmanager
-    def taken(self, timeout_s: float) -> Iterator[bool]:  # noqa: ARG002  as a turn has it
+    def taken(self, timeout_s: float) -> Iterator[bool]:  # noqa: ARG002  signature of `Turn.taken`
         """Do nothing."""
         yield True
 

@@ -1,4 +1,4 @@
-"""Files at the vendor's file service, reused while their links live."""
+"""Files at the vendor's file service, reused while their links are valid."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Uploads(LedgerPart):
     """The part of the ledger that remembers uploaded files, by account and the sha256 of their content."""
 
     def find(self, account: str, sha256: str, *, since: datetime) -> Upload | None:
-        """Return a file that was uploaded since a time; None where there is none."""
+        """Return an upload of a file that is not older than a time; None where there is none."""
         query = sa.select(uploads.c.url, uploads.c.uploaded_at).where(
             uploads.c.account == account, uploads.c.sha256 == sha256, uploads.c.uploaded_at >= since
         )

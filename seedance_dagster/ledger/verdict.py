@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """A person's judgement of a stored video."""
+    """A judgement of a stored video, by a person or a set's rule."""
 
     ACCEPTED = "accepted"
     DISCARDED = "discarded"
@@ -21,12 +21,11 @@ RULE = "rule"
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict that is to be given on the video of a partition.
+    """A verdict to record on the video of a partition.
 
     Attributes:
-        verdict: The verdict.
         note: A remark.
-        sha256: Of the video that was looked at; None for whatever the partition shows.
+        sha256: The SHA-256 of the video that was reviewed; None for the one that the partition shows.
     """
 
     verdict: Verdict
@@ -53,11 +52,11 @@ class GivenVerdict:
 
     Attributes:
         order_id: The order of the video.
-        sha256: Of the video's bytes, in hex: another video of the partition is undecided.
+        sha256: The SHA-256 of the video's bytes, in hex; another video of the partition is undecided.
         reviewer: Who gave it.
         note: The reviewer's remark; empty where there is none.
         given_at: In UTC.
-        undoes: The verdict that it takes back; None for one that was given.
+        undoes: The id of the verdict that it takes back; None for a verdict of its own.
         reported_at: When it was reported to Dagster; None until then.
     """
 

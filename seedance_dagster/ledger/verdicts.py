@@ -1,4 +1,4 @@
-"""Verdicts: what people said of stored videos, in a table to which rows are only added."""
+"""Verdicts on stored videos, in an append-only table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Verdicts(LedgerPart):
     """The part of the ledger that knows which videos were accepted.
 
     A verdict belongs to a partition and the bytes that it showed: a new video of the partition is undecided.
-    Where two reviewers judge one video, both verdicts are kept and the last one holds.
+    Where two reviewers judge one video, both verdicts are kept and the last one counts.
     """
 
     def give(
@@ -34,12 +34,11 @@ class Verdicts(LedgerPart):
         """Record verdicts on the videos that partitions show, all of them or none.
 
         Args:
-            prompt_set: The set.
             judgements: The verdict on each partition's video, by key.
             reviewer: Who gives them.
 
         Raises:
-            VerdictError: A partition shows no video, or another one than was looked at.
+            VerdictError: A partition shows no video, or another one than the reviewer saw.
         """
         _check_reviewer(reviewer)
         now = self._clock()
@@ -64,10 +63,10 @@ class Verdicts(LedgerPart):
             ]
 
     def undo(self, prompt_set: str, partitions: Collection[str], *, reviewer: str) -> list[GivenVerdict]:
-        """Take back the last verdict on each partition's video: the one before it holds again.
+        """Take back the last verdict on each partition's video, so that the one before it counts again.
 
         Raises:
-            VerdictError: A partition shows no video, or nothing was said of it; nothing was taken back.
+            VerdictError: A partition shows no video, or one without a verdict; nothing was taken back.
         """
         _check_reviewer(reviewer)
         now, taken_back = self._clock(), list[GivenVerdict]()
@@ -77,12 +76,12 @@ class Verdicts(LedgerPart):
             _check_shown(prompt_set, partitions, shown)
             note_verdicts(connection, prompt_set, set(partitions))
             for partition in dict.fromkeys(partitions):
-                holding = _holding(_history(connection, prompt_set, partition, shown[partition][1]))
-                if not holding:
+                valid = _not_undone(_history(connection, prompt_set, partition, shown[partition][1]))
+                if not valid:
                     raise VerdictError(
                         f"{prompt_set}: no verdict on {partition} is left to take back; nothing was changed"
                     )
-                before = holding[-2] if len(holding) > 1 else None
+                before = valid[-2] if len(valid) > 1 else None
                 taken_back.append(
                     _add(
                         connection,
@@ -93,7 +92,7 @@ class Verdicts(LedgerPart):
                         note=before.note if before else "",
                         reviewer=reviewer,
                         given_at=now,
-                        undoes=holding[-1].verdict_id,
+                        undoes=valid[-1].verdict_id,
                     )
                 )
         return taken_back
@@ -101,17 +100,17 @@ class Verdicts(LedgerPart):
     def decide(
         self, prompt_set: str, partition: str, sha256: str, verdict: Verdict, note: str
     ) -> GivenVerdict | None:
-        """Record what a set's rule says of a video, unless a person said something of it before.
+        """Record the verdict of a set's rule on a video, unless a person judged it before.
 
         Returns:
-            The verdict; None where nothing is to be said: a person did, the rule says what it said before, or
-            the partition shows another video by now.
+            The verdict; None where none is recorded: a person judged the video, the rule's verdict has not
+            changed, or the partition shows another video now.
         """
         with self._database.writing() as connection:
             check_not_moved(connection)
             history = _history(connection, prompt_set, partition, sha256)
-            said = history[-1].verdict if history else Verdict.UNDECIDED
-            if said is verdict or any(given.reviewer != RULE for given in history):
+            last = history[-1].verdict if history else Verdict.UNDECIDED
+            if last is verdict or any(earlier.reviewer != RULE for earlier in history):
                 return None
             shown = _shown(connection, prompt_set, [partition]).get(partition)
             if shown is None or shown[1] != sha256:
@@ -144,7 +143,7 @@ class Verdicts(LedgerPart):
             return {row.partition: to_verdict(row) for row in connection.execute(query)}
 
     def ever_accepted(self, prompt_set: str) -> set[str]:
-        """Return the partitions of a set of which some video was accepted at some time."""
+        """Return the partitions of a set that ever had an accepted video."""
         accepted = (verdicts.c.prompt_set == prompt_set, verdicts.c.verdict == Verdict.ACCEPTED)
         query = sa.select(verdicts.c.partition).where(*accepted).distinct()
         with self._database.reading() as connection:
@@ -182,7 +181,7 @@ class Verdicts(LedgerPart):
 
 
 def _check_reviewer(reviewer: str) -> None:
-    """Raise `VerdictError` for a person of the rule's name, since the rule takes its own back."""
+    """Raise `VerdictError` for a reviewer with the rule's name, since the rule replaces its own verdicts."""
     if reviewer == RULE:
         raise VerdictError(
             f"the reviewer {RULE!r} stands for the rule of a set; give another name. No verdict was recorded"
@@ -192,15 +191,15 @@ def _check_reviewer(reviewer: str) -> None:
 def _shown(
     connection: sa.Connection, prompt_set: str, partitions: Collection[str]
 ) -> dict[str, tuple[int, str]]:
-    """Return order and SHA-256 of the videos that partitions of a set show."""
-    found: dict[str, tuple[int, str]] = {}
-    for some in chunked(partitions) if len(partitions) <= _FEW else [None]:
-        shown = current_videos(prompt_set, some)
+    """Return the order id and SHA-256 of the video that each partition of a set shows."""
+    videos: dict[str, tuple[int, str]] = {}
+    for chunk in chunked(partitions) if len(partitions) <= _FEW else [None]:
+        shown = current_videos(prompt_set, chunk)
         query = sa.select(shown.c.label, orders.c.order_id, orders.c.sha256).join(
             shown, shown.c.order_id == orders.c.order_id
         )
-        found |= {row.label: (row.order_id, row.sha256) for row in connection.execute(query)}
-    return found
+        videos |= {row.label: (row.order_id, row.sha256) for row in connection.execute(query)}
+    return videos
 
 
 def _check_shown(
@@ -218,8 +217,8 @@ def _check_shown(
     replaced = [partition for partition, sha256 in seen.items() if shown[partition][1] != sha256]
     if replaced:
         raise VerdictError(
-            f"{prompt_set}: {_names(replaced)} with another video than the one that was looked at, which was "
-            "replaced meanwhile. Look at the new one. No verdict was recorded"
+            f"{prompt_set}: {_names(replaced)} showing another video than the one that was looked at. Look "
+            "at the new one. No verdict was recorded"
         )
 
 
@@ -240,15 +239,15 @@ def _history(
     return [to_verdict(row) for row in connection.execute(query.order_by(verdicts.c.verdict_id))]
 
 
-def _holding(history: Iterable[GivenVerdict]) -> list[GivenVerdict]:
+def _not_undone(history: Iterable[GivenVerdict]) -> list[GivenVerdict]:
     """Return the verdicts that were not taken back, the oldest first."""
-    holding: dict[int, GivenVerdict] = {}
-    for given in history:
-        if given.undoes is None:
-            holding[given.verdict_id] = given
+    valid: dict[int, GivenVerdict] = {}
+    for verdict in history:
+        if verdict.undoes is None:
+            valid[verdict.verdict_id] = verdict
         else:
-            holding.pop(given.undoes, None)
-    return list(holding.values())
+            valid.pop(verdict.undoes, None)
+    return list(valid.values())
 
 
 def _add(

@@ -30,11 +30,11 @@ class CurrentVideo:
     Attributes:
         partition: The partition's key.
         order: The stored order, which may have been made for another partition or set.
-        tags: Those of the prompt, as its file has them now.
-        removed_at: Since when the prompt is in no file any more; None while it is.
+        tags: The prompt's tags, as its file has them now.
+        removed_at: When the prompt left its file; None while it is in it.
         verdict: The last verdict on these bytes as this partition's video.
-        scores: What scores gave for these bytes, by name.
-        rights: Those of the prompt and its references, as the file has them now.
+        scores: The score values of these bytes, by name.
+        rights: The rights of the prompt and its references, as the file has them now.
     """
 
     partition: str
@@ -47,18 +47,18 @@ class CurrentVideo:
 
 
 class Videos(LedgerPart):
-    """The part of the ledger that a set's index is made of."""
+    """The part of the ledger that a set's index is made from."""
 
     def current(self, prompt_set: str, partition: str | None = None) -> list[CurrentVideo]:
         """Return the video that each partition of a set shows, or one of them, sorted by their first orders.
 
-        That is the newest one of what the partition asks for now, else the newest.
+        That is the newest one for the partition's current request, else the newest.
         """
         return self._current(prompt_set, None if partition is None else [partition])
 
     def current_among(self, prompt_set: str, keys: Iterable[str]) -> list[CurrentVideo]:
         """Return the videos that some partitions of a set show, as `current`, in any order."""
-        return [video for some in chunked(keys) for video in self._current(prompt_set, some)]
+        return [video for chunk in chunked(keys) for video in self._current(prompt_set, chunk)]
 
     def _current(self, prompt_set: str, keys: Collection[str] | None) -> list[CurrentVideo]:
         current = current_videos(prompt_set, keys)
@@ -110,16 +110,16 @@ class Videos(LedgerPart):
 
 def _video(row: sa.Row[Any], measured: Mapping[str, Mapping[str, ScoreValue]]) -> CurrentVideo:
     columns = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
-    label, tags, removed_at, rights, given = map(columns.pop, (*_LABEL, "verdict"))
+    label, tags, removed_at, rights, verdict = map(columns.pop, (*_LABEL, "verdict"))
     order = Order(**columns)
-    if tags is None:  # no file was read for the partition yet
+    if tags is None:  # the partition's file was not read yet
         tags, rights = order.tags, order.rights
     values = measured.get(str(order.sha256), {})
-    return CurrentVideo(label, order, tags, removed_at, given or Verdict.UNDECIDED, values, rights or {})
+    return CurrentVideo(label, order, tags, removed_at, verdict or Verdict.UNDECIDED, values, rights or {})
 
 
 def has_video(connection: sa.Connection, prompt_set: str) -> bool:
-    """Return True where a set was given a stored video."""
+    """Return True where a set has an order with a stored video."""
     stored = (links.c.prompt_set == prompt_set, orders.c.state == State.STORED)
     query = sa.select(links.c.order_id).join(orders, orders.c.order_id == links.c.order_id).where(*stored)
     # Ordered, so that an index of the set's links is used instead of the whole table.
@@ -127,17 +127,17 @@ def has_video(connection: sa.Connection, prompt_set: str) -> bool:
 
 
 def scores_of(connection: sa.Connection, sha256s: Iterable[str]) -> dict[str, dict[str, ScoreValue]]:
-    """Return what scores gave for some videos' bytes, by SHA-256 and name."""
-    found: dict[str, dict[str, ScoreValue]] = {}
+    """Return the score values of some videos' bytes, by SHA-256 and name."""
+    by_sha256: dict[str, dict[str, ScoreValue]] = {}
     for chunk in chunked(dict.fromkeys(sha256s)):
         query = sa.select(scores.c.sha256, scores.c.measured).where(scores.c.sha256.in_(chunk))
         for row in connection.execute(query.order_by(scores.c.score)):
-            found.setdefault(row.sha256, {}).update(row.measured)
-    return found
+            by_sha256.setdefault(row.sha256, {}).update(row.measured)
+    return by_sha256
 
 
 def current_videos(prompt_set: str, keys: Collection[str] | None = None) -> sa.Subquery:
-    """Select order, first order, and label with its facts, a row for each partition that has a video."""
+    """Select order, first order, label and facts of the label, one row for each partition with a video."""
     among = sa.true() if keys is None else links.c.partition.in_(keys)
     removal = other_orders
     has_open_removal = (
@@ -145,7 +145,7 @@ def current_videos(prompt_set: str, keys: Collection[str] | None = None) -> sa.S
         .where(removal.c.source_order_id == orders.c.order_id, removal.c.state.in_(OPEN))
         .correlate(orders)
     )
-    # A video whose watermark is being removed is shown only where it is asked for with it.
+    # A video whose watermark is being removed is shown only where the watermark is wanted.
     may_be_shown = sa.or_(asks_for(), ~has_open_removal)
     is_current = sa.case((asks_for(), 0), else_=1)
     within: dict[str, Any] = {"partition_by": links.c.partition}

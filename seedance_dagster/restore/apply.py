@@ -1,4 +1,4 @@
-"""Writing what a plan of a restoration says; nothing is ordered, paid or deleted."""
+"""Applying the plan of a restoration; nothing is ordered, paid for or deleted."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from seedance_dagster.restore.plan import Plan, PlannedOrder
 
 
 class SourceMissingError(LedgerError):
-    """The order whose video's watermark an order took off is not in the ledger."""
+    """The source of a removal is not in the ledger."""
 
 
 def apply_plan(plan: Plan, ledger: Ledger, *, actor: str) -> Iterator[tuple[PlannedOrder, str | None]]:
-    """Write the orders of a plan; yield each with the reason why it could not be written, if there is one.
+    """Write the orders of a plan; yield each with the reason if it could not be written, else None.
 
     Args:
-        plan: The plan.
-        ledger: The ledger.
         actor: Who restores, for the journal.
 
     Raises:
-        LedgerUnavailableError: The ledger does not answer; what was written before stays.
+        LedgerUnavailableError: The ledger does not answer; orders written before stay.
     """
     for planned in sorted(plan.orders, key=_turn):
         try:
@@ -38,7 +36,7 @@ def apply_plan(plan: Plan, ledger: Ledger, *, actor: str) -> Iterator[tuple[Plan
 
 
 def _turn(planned: PlannedOrder) -> tuple[bool, datetime, bool]:
-    """Return the turn of an order: what could be sent first, then the oldest, a source before its removal."""
+    """Return the turn of an order: existing rows, which could be sent, then the oldest; sources first."""
     ordered_at = planned.columns.get("ordered_at") if planned.row is None else planned.row.ordered_at
     uses_another = planned.columns.get("source") is not None
     return planned.row is None, ordered_at or datetime.min.replace(tzinfo=UTC), uses_another
@@ -66,5 +64,5 @@ def _write(planned: PlannedOrder, ledger: Ledger, actor: str) -> Order:
 def _owner(ledger: Ledger, task_id: str) -> int:
     order = ledger.queries.with_task(task_id)
     if order is None:
-        raise SourceMissingError(f"task {task_id}, whose video it took the watermark off, has no order")
+        raise SourceMissingError(f"task {task_id}, from whose video it removed the watermark, has no order")
     return order.order_id

@@ -1,4 +1,4 @@
-"""The numbers of attempts: they count on after the highest that is seen anywhere."""
+"""The numbers of attempts, which continue after the highest one anywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.restore.ordered import FORGOTTEN, Asked, order_columns
+from seedance_dagster.restore.ordered import FORGOTTEN, PromptTake, order_columns
 from seedance_dagster.restore.plan import PlannedOrder
 from seedance_dagster.restore.remains import Remains, TaskRemains
 
@@ -24,11 +24,11 @@ class Attempts:
             self._taken[fingerprint, take].add(attempt)
 
     def row(self, columns: Mapping[str, Any]) -> Order | None:
-        """Return the row of an attempt that the ledger has."""
+        """Return the ledger's row of an attempt; None where it has none."""
         return self._rows.get((columns["fingerprint"], columns["take"], columns["attempt"]))
 
-    def take(self, columns: Mapping[str, Any]) -> bool:
-        """Take the number of an attempt; return False where it is taken."""
+    def reserve(self, columns: Mapping[str, Any]) -> bool:
+        """Reserve the number of an attempt; return False where it is taken."""
         taken, attempt = self._taken[columns["fingerprint"], columns["take"]], columns["attempt"]
         if attempt in taken:
             return False
@@ -36,35 +36,35 @@ class Attempts:
         return True
 
     def next(self, fingerprint: str, take: int) -> int:
-        """Return the number after the highest."""
+        """Return the number after the highest one of a take."""
         return 1 + max(self._taken[fingerprint, take], default=0)
 
 
 def reserved_attempts(
-    remains: Remains, asked: Sequence[Asked], attempts: Attempts, catalog: Catalog, now: datetime
+    remains: Remains, prompts: Sequence[PromptTake], attempts: Attempts, catalog: Catalog, now: datetime
 ) -> Iterator[PlannedOrder]:
-    """Yield an order without a video for each attempt of a prompt in S3 that is not restored.
+    """Yield an order without a video for each attempt that has objects in S3 and is not restored.
 
-    Without it a later order would be given the same place in S3. One whose manifest names a task may have
-    been paid for, and is paid again only where that is asked for.
+    Without it a later order would get the same place in S3. One whose manifest names a task may have been
+    paid for, and is paid for again only on request.
     """
-    by_partition: defaultdict[tuple[str, str], list[Asked]] = defaultdict(list)
-    for each in asked:
-        by_partition[each.prompt_set, each.partition].append(each)
+    by_partition: defaultdict[tuple[str, str], list[PromptTake]] = defaultdict(list)
+    for prompt in prompts:
+        by_partition[prompt.prompt_set, prompt.partition].append(prompt)
     tasks = {
         task.manifest.manifest_key.rpartition("/")[0]: task
         for task in remains.tasks
         if task.manifest is not None and task.task is None
     }
     for folder in remains.folders:
-        for each in by_partition[folder.prompt_set, folder.partition]:
-            if not folder.belongs_to(each.fingerprint, folder.attempt):
+        for prompt in by_partition[folder.prompt_set, folder.partition]:
+            if not folder.belongs_to(prompt.fingerprint, folder.attempt):
                 continue
             unknown = tasks.get(folder.path, TaskRemains(task_id=""))
             columns = order_columns(
-                each, unknown, attempt=folder.attempt, account=remains.account, catalog=catalog, now=now
+                prompt, unknown, attempt=folder.attempt, account=remains.account, catalog=catalog, now=now
             )
-            if not attempts.take(columns):
+            if not attempts.reserve(columns):
                 continue
             paid = bool(unknown.task_id)
             ended = {

@@ -1,4 +1,4 @@
-"""Orders whose task is known and whose video is not stored: what they asked for, and their row."""
+"""Orders whose task is known and whose video is not stored: their requests and their rows."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from seedance_dagster.restore.remains import TaskRemains
 _TAKE = re.compile(r"\.t([1-9][0-9]*)(?:\.final)?$")
 
 RESTORED = "restore"
-"""The run of orders whose own run is not known any more."""
+"""The run of orders whose own run is no longer known."""
 
 FORGOTTEN = "forgotten"
-"""The error class of a restored order whose task the vendor does not know any more."""
+"""The error class of a restored order whose task the vendor no longer knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """The request of an order, and the partition that it was made for."""
+class PromptTake:
+    """A take of a prompt: its partition and its request."""
 
     prompt_set: str
     partition: str
@@ -46,11 +46,11 @@ class Asked:
     rights: dict[str, dict[str, str]] | None = None
 
 
-def asked_by(sets: Sequence[PromptSet]) -> Iterator[Asked]:
-    """Yield what the prompt sets ask for: the video itself, and with it the video without a watermark."""
+def takes_of(sets: Sequence[PromptSet]) -> Iterator[PromptTake]:
+    """Yield the takes of prompt sets; for one without a watermark, also the take with it."""
     for prompt_set in sets:
         for key, partition in prompt_set.all_partitions.items():
-            asked = Asked(
+            prompt = PromptTake(
                 prompt_set=prompt_set.name,
                 partition=key,
                 fingerprint=partition.fingerprint,
@@ -58,20 +58,22 @@ def asked_by(sets: Sequence[PromptSet]) -> Iterator[Asked]:
                 scope=partition.scope,
                 request=partition.request,
                 tags=dict(partition.tags),
-                rights={name: dict(each) for name, each in partition.rights.items()} or None,
+                rights={name: dict(terms) for name, terms in partition.rights.items()} or None,
             )
-            yield asked
+            yield prompt
             if partition.request.remove_watermark:
                 rendered = partition.request.with_watermark
-                yield replace(asked, request=rendered, fingerprint=fingerprint(rendered))
+                yield replace(prompt, request=rendered, fingerprint=fingerprint(rendered))
 
 
-def asked_in_event(remains: TaskRemains, known: Mapping[str, Sequence[Asked]]) -> tuple[Asked, int] | None:
-    """Return what the order of an event asked for, and its attempt; None where nothing says what that is.
+def take_in_event(
+    remains: TaskRemains, known: Mapping[str, Sequence[PromptTake]]
+) -> tuple[PromptTake, int] | None:
+    """Return the take that the order of an event asked for, and its attempt; None where it is unknown.
 
     Args:
-        remains: What is known of a task.
-        known: What prompts ask for now, by fingerprint.
+        remains: The remains of a task.
+        known: The current takes of prompts, by fingerprint.
     """
     event = remains.event
     if event is None:
@@ -82,15 +84,15 @@ def asked_in_event(remains: TaskRemains, known: Mapping[str, Sequence[Asked]]) -
     made_for = event.metadata.get("seedance/made_for") or f"{event.prompt_set}/{event.partition}"
     prompt_set, _, partition = str(made_for).partition("/")
     same = known.get(digest, ())
-    for asked in same:
-        if (asked.prompt_set, asked.partition) == (prompt_set, partition):
-            return asked, attempt
+    for prompt in same:
+        if (prompt.prompt_set, prompt.partition) == (prompt_set, partition):
+            return prompt, attempt
     echoed = None if remains.task is None else echoed_request(remains.task)
     request = same[0].request if same else echoed
     if request is None:
         return None
     take = _TAKE.search(partition)
-    asked = Asked(
+    prompt = PromptTake(
         prompt_set=prompt_set,
         partition=partition,
         fingerprint=digest,
@@ -99,7 +101,7 @@ def asked_in_event(remains: TaskRemains, known: Mapping[str, Sequence[Asked]]) -
         request=request,
         tags={},
     )
-    return asked, attempt
+    return prompt, attempt
 
 
 def echoed_request(task: Task) -> GenerationRequest | None:
@@ -116,27 +118,27 @@ def echoed_request(task: Task) -> GenerationRequest | None:
 
 
 def order_columns(
-    asked: Asked, remains: TaskRemains, *, attempt: int, account: str, catalog: Catalog, now: datetime
+    prompt: PromptTake, remains: TaskRemains, *, attempt: int, account: str, catalog: Catalog, now: datetime
 ) -> dict[str, Any]:
     """Return the columns of an order whose task was submitted, as far as they are known.
 
     Args:
-        asked: What it asked for.
-        remains: What is known of its task.
-        attempt: Its number.
-        account: The account that its task was found at.
+        prompt: Its request and partition.
+        remains: The remains of its task.
+        attempt: The number of the attempt.
+        account: The account that its task was found in.
         catalog: Prices, for an estimate.
         now: UTC.
     """
     at = remains.created_at or now
     return (
-        vars(asked)
-        | {"request": asked.request.model_dump(mode="json")}
-        | _prices(asked.request, remains, catalog, at)
+        vars(prompt)
+        | {"request": prompt.request.model_dump(mode="json")}
+        | _prices(prompt.request, remains, catalog, at)
         | {
             "retries": 0,
             "attempt": attempt,
-            "reference_facts": sent_files(asked.request, remains.task),
+            "reference_facts": sent_files(prompt.request, remains.task),
             "idempotency_key": RESTORED,
             "run_id": RESTORED,
             "run_tags": {},
@@ -148,7 +150,7 @@ def order_columns(
 
 
 def task_columns_of(remains: TaskRemains, account: str, now: datetime) -> dict[str, Any]:
-    """Return the columns that its task gives an order, whatever it asked for."""
+    """Return the columns of an order that follow from its task alone."""
     task = {"task_id": remains.task_id} if remains.task is None else task_columns(remains.task)
     return task | {
         "submitted_at": remains.created_at or now,
@@ -161,10 +163,10 @@ def task_columns_of(remains: TaskRemains, account: str, now: datetime) -> dict[s
 def state_columns(
     columns: dict[str, Any], remains: TaskRemains, *, now: datetime
 ) -> tuple[State, dict[str, Any]]:
-    """Return the state of an order, with its columns, by what the vendor says of its task now."""
+    """Return the state and columns of an order, by the current state of its task at the vendor."""
     if remains.task is None:
         charged = None if remains.video is None else remains.video.metadata.get("seedance/points_consumed")
-        reason = "the vendor does not know its task any more, and its video is not stored"
+        reason = "the vendor no longer knows its task, and its video is not stored"
         ended = {"error_class": FORGOTTEN, "error_message": reason, "ended_at": now, "due_at": None}
         return State.FAILED, columns | ended | {"points_charged": charged}
     order = Order(order_id=0, state=State.SUBMITTED, **columns)
@@ -180,7 +182,7 @@ def state_columns(
 def _prices(
     request: GenerationRequest, remains: TaskRemains, catalog: Catalog, at: datetime
 ) -> dict[str, Any]:
-    """Return the estimate of an order: the one that was reported, and the price of its time around it."""
+    """Return the estimate of an order: the reported one if there is one, else the price at its time."""
     held = 0 if remains.task is None else remains.task.points_held
     reported = None if remains.event is None else remains.event.metadata.get("seedance/estimated_cost_usd")
     points = usd_to_points(str(reported)) if isinstance(reported, int | float) else None
@@ -204,7 +206,7 @@ def _prices(
 
 
 def sent_files(request: GenerationRequest, task: Task | None) -> list[dict[str, Any]] | None:
-    """Return what is known of files of the team's own: the links that a task shows in their place."""
+    """Return the facts about the team's own files: the links that a task shows in their place."""
     facts = []
     for kind in REFERENCE_KINDS:
         own = getattr(request, f"{kind}_urls")

@@ -1,4 +1,4 @@
-"""The plan of a restoration: what each order becomes, and what does not come back."""
+"""The plan of a restoration: the restored orders, and whatever cannot be restored."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from seedance_dagster.ledger.verdict import RecordedVerdict
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedOrder:
-    """An order as it will be.
+    """An order as it will be restored.
 
     Attributes:
-        state: What became of it.
-        columns: Its columns; of a row that is there, those that change.
-        source: Where they come from.
+        state: The state of the order.
+        columns: Its columns; for an existing row, those that change.
+        source: Where the columns come from.
         row: The order as the ledger has it; None where its row is missing.
-        reported: What Dagster has of it.
-        points: What it costs, as far as that is known.
+        reported: The event that Dagster has of it.
+        points: Its cost, as far as it is known.
     """
 
     state: State
@@ -46,12 +46,12 @@ class PlannedOrder:
 
 @dataclass(frozen=True, kw_only=True)
 class NotRestored:
-    """Something that does not come back.
+    """A task or object that cannot be restored.
 
     Attributes:
         location: The task or object.
-        message: What is known of it, and why it does not come back.
-        points: What it cost, as far as that is known.
+        message: What is known of it, and why it cannot be restored.
+        points: Its cost, as far as it is known.
     """
 
     location: str
@@ -61,7 +61,7 @@ class NotRestored:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a restoration would do; `problem` says why more may be missing."""
+    """Everything that a restoration would do; `problem` says why more may be missing."""
 
     orders: tuple[PlannedOrder, ...]
     not_restored: tuple[NotRestored, ...]

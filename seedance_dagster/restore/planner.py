@@ -1,7 +1,7 @@
 """Planning of a restoration, task by task; nothing is written here.
 
-A manifest says most of an order, then an event of Dagster's, then what the task renders. What remains of a
-backup's orders without a task is left to reconciliation.
+A manifest says most about an order, then an event in Dagster, then the content of the task. A backup's orders
+for which no task is found are left to reconciliation.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.restore.attempts import Attempts, reserved_attempts
 from seedance_dagster.restore.content import ContentMatcher
 from seedance_dagster.restore.ordered import (
-    Asked,
-    asked_by,
-    asked_in_event,
+    PromptTake,
     order_columns,
     state_columns,
+    take_in_event,
+    takes_of,
     task_columns_of,
 )
 from seedance_dagster.restore.plan import NotRestored, Plan, PlannedOrder
@@ -33,7 +33,7 @@ from seedance_dagster.restore.remains import Remains, TaskRemains
 from seedance_dagster.restore.stored import ExpectedMetadata, stored_columns
 
 UNSENT = frozenset({State.QUEUED, State.CLAIMED, State.UNCERTAIN})
-"""States of which a backup does not know whether a task was made since."""
+"""States in which a backup does not know whether a task was made since."""
 
 _WITHOUT_VIDEO = frozenset({State.REJECTED, State.FAILED})
 _OF_A_PLACEMENT = ("booked_at", "retries")
@@ -41,10 +41,10 @@ _OF_A_PLACEMENT = ("booked_at", "retries")
 
 @dataclass
 class Planner:
-    """Decides what becomes of each task.
+    """A planner that decides how each task is restored.
 
     Attributes:
-        remains: What is left.
+        remains: The remains of the orders.
         expected: Returns the metadata that the materialization of a stored order should have.
         catalog: Prices and limits.
         since: When the ledger was last written (UTC); None for one that holds nothing.
@@ -63,14 +63,14 @@ class Planner:
     _moved: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Index what is there."""
+        """Index the remains."""
         rows = self.remains.orders
         self._owners = {order.task_id: order for order in rows if order.task_id is not None}
         self._attempts = Attempts(rows)
-        self._asked = list(asked_by(self.remains.sets))
-        self._by_fingerprint: defaultdict[str, list[Asked]] = defaultdict(list)
-        for asked in self._asked:
-            self._by_fingerprint[asked.fingerprint].append(asked)
+        self._prompts = list(takes_of(self.remains.sets))
+        self._by_fingerprint: defaultdict[str, list[PromptTake]] = defaultdict(list)
+        for prompt in self._prompts:
+            self._by_fingerprint[prompt.fingerprint].append(prompt)
         self._answered = {
             (row.fingerprint, row.take, row.scope) for row in rows if row.state not in _WITHOUT_VIDEO
         }
@@ -79,7 +79,7 @@ class Planner:
         """Return the plan."""
         left = [task for task in self.remains.tasks if not self._restore_stored(task)]
         left = [task for task in left if not self._restore_reported(task)]
-        for order in reserved_attempts(self.remains, self._asked, self._attempts, self.catalog, self.now):
+        for order in reserved_attempts(self.remains, self._prompts, self._attempts, self.catalog, self.now):
             self._orders.append(order)
         self._restore_by_content(left)
         self._doubt_the_unsent()
@@ -102,22 +102,22 @@ class Planner:
         return True
 
     def _restore_reported(self, task: TaskRemains) -> bool:
-        """Restore an order by what Dagster was given of it; return False where that says too little."""
-        found = asked_in_event(task, self._by_fingerprint)
-        if found is None:
+        """Restore an order from the event that Dagster has of it; return False where it says too little."""
+        recorded = take_in_event(task, self._by_fingerprint)
+        if recorded is None:
             return False
-        asked, attempt = found
-        if asked.request.remove_watermark:
-            message = f"{_name(asked)}: taking off its watermark; asked for again, that alone is paid again"
+        prompt, attempt = recorded
+        if prompt.request.remove_watermark:
+            message = f"{_name(prompt)}: removing its watermark; a new order pays for that alone"
             self._leave(f"task {task.task_id}", message, task)
             return True
         source = "Dagster's event" if task.task is None else "Dagster's event and the vendor's task"
-        self._restore(task, asked, attempt, source)
+        self._restore(task, prompt, attempt, source)
         return True
 
-    def _restore(self, task: TaskRemains, asked: Asked, attempt: int, source: str) -> None:
+    def _restore(self, task: TaskRemains, prompt: PromptTake, attempt: int, source: str) -> None:
         columns = order_columns(
-            asked,
+            prompt,
             task,
             attempt=attempt,
             account=self.remains.account,
@@ -131,7 +131,7 @@ class Planner:
             return
         state, columns = state_columns(columns, task, now=self.now)
         if task.task is None:
-            self._leave(f"task {task.task_id}", f"{_name(asked)}: {columns['error_message']}", task)
+            self._leave(f"task {task.task_id}", f"{_name(prompt)}: {columns['error_message']}", task)
         self._add(task, state, columns, source, _submission(task))
 
     def _add(
@@ -142,12 +142,12 @@ class Planner:
         source: str,
         reported: Reported | None,
     ) -> None:
-        """Plan an order for a task, as a new row or in the place of an open one."""
+        """Plan an order for a task, as a new row or in place of an open one."""
         row = self._owners.get(task.task_id) or self._attempts.row(columns)
         if row is not None and (row.state in UNSENT or row.task_id == task.task_id):
             kept = {name: value for name, value in columns.items() if name not in _OF_A_PLACEMENT}
             self._move(row, task, state, kept, source)
-        elif not self._attempts.take(columns):
+        elif not self._attempts.reserve(columns):
             attempt = f"attempt {columns['attempt']} of {columns['prompt_set']}/{columns['partition']}"
             self._leave(f"task {task.task_id}", f"{attempt} has another task as well", task)
         else:
@@ -169,13 +169,13 @@ class Planner:
         self._orders.append(planned)
 
     def _restore_by_content(self, tasks: list[TaskRemains]) -> None:
-        """Restore the tasks that render what a prompt asks for, and name all others."""
-        matcher = ContentMatcher(self.catalog.limits, self._asked)
+        """Restore the tasks that render the request of a prompt, and note all others as not restored."""
+        matcher = ContentMatcher(self.catalog.limits, self._prompts)
         unsent = [row for row in self.remains.orders if row.state in UNSENT]
         unsent = [row for row in unsent if row.order_id not in self._moved]
         for task in tasks:
             if task.task is None:
-                self._leave(f"task {task.task_id}", "the vendor does not know it any more", task)
+                self._leave(f"task {task.task_id}", "the vendor no longer knows it", task)
                 continue
             if self._was_known(task):
                 continue
@@ -185,31 +185,31 @@ class Planner:
                 columns = task_columns_of(task, self.remains.account, self.now)
                 self._move(marked[0], task, State.SUBMITTED, columns, "the vendor's task, by its mark")
             if own:
-                unsent.remove((marked or own)[0])  # reconciliation finds what has no mark
+                unsent.remove((marked or own)[0])  # reconciliation finds a task without a mark
                 continue
             candidates = matcher.candidates(task.task)
-            free = [asked for asked in candidates if not self._is_answered(asked)]
+            free = [prompt for prompt in candidates if not self._is_answered(prompt)]
             if not candidates:
                 self._leave(f"task {task.task_id}", f"{_description(task)}; no prompt asks for it", task)
                 continue
-            asked = (free or candidates)[0]
+            prompt = (free or candidates)[0]
             source = "the vendor's task, which renders what the prompt asks for"
-            self._restore(task, asked, self._attempts.next(asked.fingerprint, asked.take), source)
+            self._restore(task, prompt, self._attempts.next(prompt.fingerprint, prompt.take), source)
 
     def _is_marked(self, task: Task, row: Order) -> bool:
-        """Return True where a task gives back the mark of a POST of an order, whichever of its claims."""
+        """Return True where a task carries the mark of a POST of an order, of any of its claims."""
         return task.mark is not None and order_of(task.mark, self.ledger_id) == row.order_id
 
     def _was_known(self, task: TaskRemains) -> bool:
-        """Return True for a task of before the backup, which did not own it then."""
+        """Return True for a task older than the backup, in which no order owns it."""
         at = task.created_at
         return self.since is not None and at is not None and at < self.since - UNKNOWN
 
-    def _is_answered(self, asked: Asked) -> bool:
-        return (asked.fingerprint, asked.take, asked.scope) in self._answered
+    def _is_answered(self, prompt: PromptTake) -> bool:
+        return (prompt.fingerprint, prompt.take, prompt.scope) in self._answered
 
     def _doubt_the_unsent(self) -> None:
-        """Leave the rest to reconciliation: nothing says whether a task was made since the backup."""
+        """Leave the other unsent orders to reconciliation: a task may have been made since the backup."""
         for row in self.remains.orders:
             if row.state not in UNSENT or row.order_id in self._moved:
                 continue
@@ -235,8 +235,8 @@ def _submission(task: TaskRemains) -> Reported | None:
     return None if task.submitted is None else Reported.SUBMITTED
 
 
-def _name(asked: Asked) -> str:
-    return f"{asked.prompt_set}/{asked.partition}"
+def _name(prompt: PromptTake) -> str:
+    return f"{prompt.prompt_set}/{prompt.partition}"
 
 
 def _description(task: TaskRemains) -> str:

@@ -1,4 +1,4 @@
-"""The remains of orders in vendor, S3 and Dagster that a ledger does not know, joined task by task."""
+"""The remains of orders at the vendor, in S3 and in Dagster that a ledger lacks, joined task by task."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from seedance_dagster.storage.manifest import Manifest
 from seedance_dagster.threads import in_thread
 
 ENDED = frozenset({State.STORED, State.REJECTED, State.FAILED})
-"""States in which an order stays: what happened to it later is an audit's business."""
+"""States in which an order stays; later damage is left to an audit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +34,9 @@ class TaskRemains:
         row: Its entry in the vendor's history.
         task: The task itself; None where the vendor does not know it.
         manifest: The manifest of its video.
-        stored_at: When that was written.
-        video: The event of its video.
-        submitted: The event of its submission.
+        stored_at: When the manifest was written.
+        video: Dagster's event of its video.
+        submitted: Dagster's event of its submission.
     """
 
     task_id: str
@@ -49,14 +49,14 @@ class TaskRemains:
 
     @property
     def event(self) -> RecordedEvent | None:
-        """An event that says which request and attempt it was."""
+        """An event that names its request and attempt."""
         return self.video or self.submitted
 
     @property
     def created_at(self) -> datetime | None:
-        """The time at which the vendor made it, or the earliest time that is known of it."""
-        created = [each.created_at for each in (self.task, self.row) if each is not None]
-        reported = [each.at for each in (self.submitted, self.video) if each is not None]
+        """The time at which the vendor made it, or else the earliest known time."""
+        created = [source.created_at for source in (self.task, self.row) if source is not None]
+        reported = [event.at for event in (self.submitted, self.video) if event is not None]
         ordered = [] if self.manifest is None else [self.manifest.ordered_at]
         return next((at for at in (*created, *ordered, *reported) if at is not None), None)
 
@@ -79,9 +79,9 @@ class Remains:
     Attributes:
         read_at: When reading began (UTC).
         account: The account whose history was read.
-        orders: The rows that the ledger has.
+        orders: The orders that the ledger has.
         tasks: Tasks that no ended order owns, the oldest first.
-        folders: The folders of orders in S3.
+        folders: The orders' folders in S3.
         sets: The prompt sets as they are now.
         bucket: The address of the bucket, for messages.
         problem: Why there may be more tasks at the vendor; None when all were read.
@@ -105,17 +105,15 @@ async def read_remains(
     since: datetime,
     progress: Progress,
 ) -> Remains:
-    """Read what is left.
+    """Read the remains of a ledger's orders.
 
     Args:
-        services: With the ledger that is to be restored.
-        orchestrator: Dagster.
-        sets: The prompt sets.
+        services: The services, with the ledger to restore.
         since: When the ledger was made (UTC).
         progress: Called with the progress of each step.
 
     Raises:
-        SeedanceError: The vendor cannot be asked.
+        SeedanceError: The vendor cannot be read.
         StoreError: S3 cannot be read.
         LedgerError: The ledger cannot be read.
     """
@@ -144,7 +142,7 @@ async def read_remains(
         read_at=snapshots.read_at,
         account=account,
         orders=snapshots.ledger.orders,
-        tasks=sorted(remains, key=lambda each: (each.created_at or snapshots.read_at, each.task_id)),
+        tasks=sorted(remains, key=lambda task: (task.created_at or snapshots.read_at, task.task_id)),
         folders=tuple(folders.values()),
         sets=sets,
         bucket=snapshots.storage.uri(""),
@@ -175,8 +173,8 @@ def _read_manifests(services: Services, snapshots: Snapshots, progress: Progress
     ]
     read = inspect_objects(services.store, dict.fromkeys(wanted, Verification.READ), progress)
     bodies = ((key, inspected.body) for key, inspected in read if inspected is not None)
-    found = filter(None, (_manifest(key, body) for key, body in bodies))
-    return {manifest.task_id: manifest for manifest in found}
+    parsed = filter(None, (_manifest(key, body) for key, body in bodies))
+    return {manifest.task_id: manifest for manifest in parsed}
 
 
 def _manifest(key: str, body: bytes | None) -> Manifest | None:

@@ -1,4 +1,4 @@
-"""A restoration: which ledger this one stands for, the plan, and the writing of it."""
+"""A restoration: the ledger that this one stands for, and the plan."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Place:
     """The ledger that is restored.
 
     Attributes:
-        identity: Its id: that of the ledger whose videos lie at the prefix.
+        identity: Its identity: that of the ledger whose videos are at the prefix.
         is_new: True where a new ledger takes the place of a lost one.
     """
 
@@ -41,7 +41,7 @@ def find_place(services: Services) -> Place:
     """Return the ledger that a ledger stands for: itself, or a lost one if it is empty.
 
     Raises:
-        RestoreError: It has orders of its own and the prefix another owner, or a worker uses it.
+        RestoreError: It has orders of its own while the prefix has another owner, or a worker uses it.
         StoreError: S3 cannot be read.
         LedgerError: The ledger cannot be read.
     """
@@ -72,17 +72,16 @@ async def plan_restoration(
     *,
     progress: Progress,
 ) -> Plan:
-    """Return what would be restored; nothing is written.
+    """Return the plan of a restoration; nothing is written.
 
     Args:
-        services: With the ledger.
-        orchestrator: Dagster.
+        services: The services, with the ledger.
         sets: The prompt sets as they are now.
         place: The ledger that is restored.
         progress: Called with the progress of each step.
 
     Raises:
-        SeedanceError: The vendor cannot be asked.
+        SeedanceError: The vendor cannot be read.
         StoreError: S3 cannot be read.
         LedgerError: The ledger cannot be read.
         RestoreError: The prices cannot be read.
@@ -112,7 +111,7 @@ def take_place(services: Services, place: Place) -> None:
     """Let the ledger stand for a lost one, and claim its prefix.
 
     Raises:
-        LedgerError: Something was ordered in it meanwhile.
+        LedgerError: Something was ordered in the ledger meanwhile.
         StoreError: The prefix belongs to another ledger, or S3 does not answer.
     """
     if place.is_new:

@@ -1,4 +1,4 @@
-"""Orders whose video is stored: a manifest gives the row, and another system must vouch for it."""
+"""Orders whose video is stored: a manifest gives the row, and another system must confirm it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ ExpectedMetadata = Callable[[Order], Mapping[str, Any]]
 def stored_columns(
     remains: TaskRemains, manifest: Manifest, expected: ExpectedMetadata
 ) -> tuple[dict[str, Any], str]:
-    """Return the columns of a stored order, and who vouches for them.
+    """Return the columns of a stored order, and the sources that agree on them.
 
-    The vendor's task confirms a manifest, or the event of its video where the task is unknown or shows less.
+    The vendor's task confirms a manifest; where the task is unknown or shows too little, the event of its
+    video does.
 
     Args:
-        remains: What is known of its task.
+        remains: The remains of its task.
         manifest: The manifest of its video.
         expected: Returns the metadata that the materialization of a stored order should have.
 
@@ -61,12 +62,12 @@ def _confirmed(manifest: Manifest, task: Task) -> dict[str, Any]:
     if manifest.source is None:
         return {"request": confirmed_request(manifest, task).model_dump(mode="json")}
     if task.task_type != REMOVE_WATERMARK:
-        raise NotRepairableError("the vendor's task does not take off a watermark")
+        raise NotRepairableError("the vendor's task does not remove a watermark")
     return {"source_url": task.input.get("video_url")}
 
 
 def _shown_at(event: RecordedEvent, order: Order) -> tuple[str, str]:
-    """Return the partition of an event that is about an order; its own where it was made for another."""
+    """Return the partition at which an event shows an order; the order's own for any other event."""
     made_for = event.metadata.get("seedance/made_for")
     own = made_for in (None, f"{order.prompt_set}/{order.partition}")
     return (event.prompt_set, event.partition) if made_for and own else (order.prompt_set, order.partition)

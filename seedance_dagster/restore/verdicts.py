@@ -1,4 +1,4 @@
-"""Verdicts that Dagster was given, and that a ledger does not know."""
+"""Verdicts that were reported to Dagster, and that a ledger lacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seedance_dagster.restore.remains import Remains
 def missing_verdicts(
     ledger: Ledger, orchestrator: Orchestrator, remains: Remains, planned: Iterable[PlannedOrder]
 ) -> tuple[RecordedVerdict, ...]:
-    """Return the verdicts that Dagster has of videos that are stored, or will be, and the ledger lacks.
+    """Return the verdicts that Dagster has and the ledger lacks, on videos that are or will be stored.
 
     Raises:
         LedgerError: The ledger cannot be read.
@@ -28,12 +28,12 @@ def missing_verdicts(
     stored = {order.sha256 for order in remains.orders if order.state is State.STORED}
     stored |= {order.columns.get("sha256") for order in planned if order.state is State.STORED}
     events = (event for name in sorted(sets) for event in orchestrator.verdicts(name))
-    recorded = (given for given in _recorded(events) if given.sha256 in stored)
+    recorded = (verdict for verdict in _recorded(events) if verdict.sha256 in stored)
     return tuple(ledger.restoration.missing_verdicts(recorded))
 
 
 def _recorded(events: Iterable[RecordedEvent]) -> Iterator[RecordedVerdict]:
-    """Yield what events say; one that is not ours is left out."""
+    """Yield the verdicts of events, without events that are not ours."""
     for event in events:
         names = ("verdict", "reviewer", "sha256", "decided_at")
         verdict, reviewer, sha256, at = (event.metadata.get(f"seedance/{name}") for name in names)

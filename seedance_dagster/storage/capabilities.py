@@ -1,4 +1,4 @@
-"""The capabilities that a store needs, each tried as it will be used, before anything is paid for."""
+"""The capabilities that a store needs, each tried as it will be used before anything is paid for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seedance_dagster.storage.errors import StoreError, error_code
 from seedance_dagster.storage.keys import TASK_ID, probe_key
 from seedance_dagster.storage.s3 import VideoStore
 
-_SAMPLE_BYTES = 2 * 1024 * 1024  # as a small video; the usual proxy takes bodies of 1 MB
+_SAMPLE_BYTES = 2 * 1024 * 1024  # like a small video; proxies usually accept bodies of 1 MB
 _SAMPLE_HEAD = b"\0\0\0\x18ftypisom\0\0\2\0isommp41"
 _SEEN = {"412", "PreconditionFailed"}
 
@@ -33,13 +33,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Capability:
-    """Something that a store can do.
+    """A capability of a store.
 
     Attributes:
         name: A word for it.
-        use: What it is needed for.
-        permissions: The permissions that it takes.
-        workaround: What is done without it; None where nothing can be stored without it.
+        use: The purpose that it serves.
+        permissions: The permissions that it needs.
+        workaround: The replacement for it; None where nothing can be stored without it.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Capability:
 
 @dataclass(frozen=True)
 class Trial:
-    """A capability that was tried; `words` say what the store answered, or what is done instead."""
+    """A capability that was tried; `words` are the store's answer, or the workaround."""
 
     capability: Capability
     verdict: Verdict
@@ -64,18 +64,18 @@ class Trial:
 
 CAPABILITIES = (
     Capability("write", "stores videos, posters, manifests and indexes", ("s3:PutObject",)),
-    Capability("head", "finds out whether a video is stored, and whole", ("s3:GetObject", "s3:ListBucket")),
+    Capability("head", "finds out whether a video is stored completely", ("s3:GetObject", "s3:ListBucket")),
     Capability("read", "reads manifests and the name of the prefix's owner", ("s3:GetObject",)),
     Capability(
         "metadata",
-        "tells a video whose upload was interrupted from another task's, which is never overwritten",
+        "distinguishes an interrupted upload from another task's video, which is never overwritten",
         (),
     ),
     Capability(
         "conditions",
-        "lets a late worker overwrite nothing (`If-None-Match`)",
+        "keeps a late worker from overwriting anything (`If-None-Match`)",
         (),
-        "the object is looked at before and after each write",
+        "the object is checked before and after each write",
     ),
     Capability(
         "checksums",
@@ -87,7 +87,7 @@ CAPABILITIES = (
         "list",
         "lets checks and audits compare what is stored",
         ("s3:ListBucket",),
-        "videos are stored; `objects_intact` and `audit` cannot look at them",
+        "videos are stored; `objects_intact` and `audit` cannot check them",
     ),
     Capability(
         "copy",
@@ -106,7 +106,7 @@ CAPABILITIES = (
 
 
 def policy(bucket: str, prefix: str) -> dict[str, Any]:
-    """Return the IAM policy that allows what is needed, and no more."""
+    """Return the IAM policy that allows what the program needs, and no more."""
     permissions = sorted({name for capability in CAPABILITIES for name in capability.permissions})
     objects = [name for name in permissions if name != "s3:ListBucket"]
     folder = f"{prefix}/*" if prefix else "*"
@@ -130,7 +130,7 @@ def policy_json(bucket: str, prefix: str) -> str:
 
 
 def examine(store: VideoStore) -> list[Trial]:
-    """Try everything that is needed of a store, on the real prefix, with a file like a video.
+    """Try every capability that a store needs, on the real prefix, with a file like a video.
 
     Raises:
         StoreError: No bucket is set.
@@ -193,14 +193,14 @@ class _Examination:
     def _head(self) -> str | None:
         info = self._store.head(self._key)
         if info is None:
-            return "what was written is not there"
+            return "the written object is missing"
         if info.size_bytes != len(self._sample):
             return f"an object of {len(self._sample)} bytes has {info.size_bytes} in the store"
         return None
 
     def _read(self) -> str | None:
         same = self._store.digest(self._key) == hashlib.sha256(self._sample).hexdigest()
-        return None if same else "what is read is not what was written"
+        return None if same else "the object that was read differs from the one written"
 
     def _keeps_metadata(self) -> str | None:
         info = self._store.head(self._key)
@@ -223,7 +223,7 @@ class _Examination:
         return None if self._store.writer.knows_checksums else "not used"
 
     def _list(self) -> str | None:
-        return None if self._key in self._store.listing("") else "what was written is not listed"
+        return None if self._key in self._store.listing("") else "the written object is not listed"
 
     def _copies(self) -> str | None:
         self._store.copy(self._key, self._copy)
@@ -233,6 +233,6 @@ class _Examination:
         deleted = [self._store.delete(key) for key in (self._copy, self._key)]
         if all(deleted):
             return None
-        for key in (self._copy, self._key):  # what stays is small
+        for key in (self._copy, self._key):  # what is left is small
             self._store.put_bytes(key, b"ok", content_type="text/plain", metadata={}, overwrite=True)
         return "not allowed"

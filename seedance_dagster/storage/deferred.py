@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class DeferredVideoStore(VideoStore):
-    """A video store for what may send nothing, as most ticks do: a client takes 0.3 s of CPU time to make.
+    """A video store for work that may send nothing, like most ticks: making a client takes 0.3 s of CPU time.
 
     Args:
-        factory: Makes the client. Settings that boto3 cannot use raise `StoreError` where it is first needed.
-        bucket: As of `VideoStore`, like the others.
+        factory: Makes the client. Settings that boto3 cannot use raise `StoreError` at its first use.
+        bucket: As for `VideoStore`, like the others.
     """
 
     def __init__(
@@ -33,12 +33,12 @@ class DeferredVideoStore(VideoStore):
 
     @cached_property
     def client(self) -> S3Client:  # type: ignore[override]
-        """The client; two threads that need the first at once may make one each."""
+        """The client; two threads that first need it at once may make one each."""
         client = create_client(self._factory)
         self.options.apply(client)
         return client
 
     @cached_property
     def writer(self) -> Writer:  # type: ignore[override]
-        """The writes, sent by the same client."""
+        """The writer, which uses the same client."""
         return Writer(self.client, self.bucket)

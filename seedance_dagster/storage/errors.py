@@ -1,4 +1,4 @@
-"""The errors of S3 in words that say what to set or fix, without a secret."""
+"""The errors of S3, translated into messages that say what to set or fix, without a secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seedance_dagster.net.secrets import SafeError, one_line
 NO_BUCKET = "no bucket: set SEEDANCE_S3_BUCKET to the bucket that should hold the videos"
 ABSENT_CODES = {"404", "NoSuchKey", "NotFound"}
 
-_WITHOUT_WORDS = {"HeadObject", "HeadBucket"}  # their answers have no body
+_WITHOUT_WORDS = {"HeadObject", "HeadBucket"}  # their responses have no body
 _UNSENDABLE = "Invalid header value"
 _PERMISSIONS = {
     "HeadObject": "GetObject",
@@ -59,14 +59,13 @@ class StoreError(SafeError):
 
 
 class ObjectChangedError(StoreError):
-    """Another worker wrote the object since it was looked at."""
+    """Another worker wrote the object since it was read."""
 
 
 def describe(error: ClientError, bucket: str, place: str) -> str:
-    """Return what a refusal means and what to do, in words.
+    """Explain a refusal: what it means and what to do.
 
     Args:
-        bucket: Its name.
         place: The object and the host.
     """
     code, name = error_code(error), f"the bucket {bucket!r}"
@@ -93,9 +92,9 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
                 "proxy in front of it, to the size of a video"
             )
         case "RequestTimeTooSkewed":
-            words = "the clock of this machine differs from the store's: set it right"
+            words = "the clock of this machine differs from the store's: correct it"
         case _ if code in _IN_HOST_NAME:
-            words = f"{name} must stand in the host's name: set SEEDANCE_S3_ADDRESSING=virtual"
+            words = f"{name} must be part of the host name: set SEEDANCE_S3_ADDRESSING=virtual"
         case _ if code in _OTHER_REGION:
             words = f"{name} is in another region: set AWS_DEFAULT_REGION to {_region(error)}"
         case _:
@@ -104,14 +103,14 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
 
 
 def _denied(operation: str, said: str) -> str:
-    """Return which permission is missing, by what the store says, else by the operation."""
+    """Return the missing permission, by the store's message, else by the operation."""
     named = _NEEDED.search(said)
     permission = named[1] if named else f"s3:{_PERMISSIONS.get(operation, operation)}"
     return f"a policy denies them {permission}" if "explicit deny" in said else f"they need {permission}"
 
 
 def error_code(error: ClientError) -> str:
-    """Return the server's code, such as "NoSuchKey"; a proxy's answer has its status alone."""
+    """Return the server's code, such as "NoSuchKey"; a proxy's answer has only a status."""
     return str(error.response.get("Error", {}).get("Code") or http_status(error) or "unknown")
 
 
@@ -121,7 +120,7 @@ def http_status(error: ClientError) -> int:
 
 
 def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Raise what boto3 raises as `StoreError`, in words; a first argument is the key."""
+    """Translate what boto3 raises into `StoreError`; a first argument is the key."""
 
     @functools.wraps(method)
     def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -135,14 +134,14 @@ def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
             raise StoreError(
                 "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
             ) from None
-        except RecursionError:  # boto3 asks for the region of a bucket, and is redirected again
+        except RecursionError:  # boto3 asks for the bucket's region, and is redirected again
             raise StoreError(
                 f"{host_of(self.client)} answers with redirects: set AWS_ENDPOINT_URL_S3 to the address that "
                 "they lead to, such as https:// for http://, or AWS_DEFAULT_REGION to the bucket's region"
             ) from None
         except ResponseParserError:
             raise StoreError(
-                f"the answer of {host_of(self.client)} is not S3's: check AWS_ENDPOINT_URL_S3"
+                f"{host_of(self.client)} does not answer like S3: check AWS_ENDPOINT_URL_S3"
             ) from None
         except BotoCoreError as error:
             if _UNSENDABLE in str(error):  # and quotes it

@@ -31,8 +31,8 @@ class Column:
 
     Attributes:
         name: The ledger's name where the ledger has one.
-        type: "string", "int", "float", "bool", "time" (UTC), "strings", or a list of "tags" (key and value)
-            or "scores" (name, and a number or a text).
+        type: "string", "int", "float", "bool", "time" (UTC), "strings", "tags" (a list of key and value) or
+            "scores" (a list of name, and a number or a text).
         description: For docs and for Dagster's column schema.
     """
 
@@ -42,7 +42,7 @@ class Column:
 
 
 def _of_manifest(*names: str) -> list[Column]:
-    """Return columns with the types and descriptions that fields of the manifest have."""
+    """Return columns with the types and descriptions of fields of the manifest."""
     columns = []
     for name in names:
         field = Manifest.model_fields[name]
@@ -76,8 +76,8 @@ COLUMNS = (
     Column("manifest_uri", "string", "The video's manifest, which holds everything else."),
     *_of_manifest("task_id", "fingerprint", "attempt", "run_id", "ordered_at"),
     *_of_manifest("vendor_created_at", "vendor_started_at", "vendor_ended_at"),
-    Column("stored_at", "time", "The time at which the video was in S3."),
-    Column("removed_at", "time", "The time at which the prompt had left its file; null while it is there."),
+    Column("stored_at", "time", "The time at which the video was stored in S3."),
+    Column("removed_at", "time", "The time at which the prompt left its file; null while it is there."),
 )
 
 
@@ -85,9 +85,8 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
     """Return the row of a video that a partition of a set shows.
 
     Args:
-        prompt_set: The set.
         video: The partition's video.
-        uri: Makes an s3:// URI of a key.
+        uri: Returns a key as an s3:// URI.
     """
     order = video.order
     cost = order.video_points
@@ -118,12 +117,12 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
 
 
 def _rights(rights: AllRights) -> str | None:
-    known = {name: dict(each) for name, each in sorted(rights.items())}
+    known = {name: dict(terms) for name, terms in sorted(rights.items())}
     return json.dumps(redact(known, redact_url), ensure_ascii=False) if known else None
 
 
 def score_entry(name: str, value: ScoreValue) -> dict[str, Any]:
-    """Return a score as the index has it: a number, 1 and 0 for true and false; or a text.
+    """Return a score value as the index has it: a number (1 and 0 for true and false) or a text.
 
     Example:
         >>> score_entry("cuts", 2), score_entry("caption", "a cat")
@@ -146,10 +145,9 @@ def row_digest(row: Row) -> str:
 
 
 def content_version(digests: Iterable[str], before: str = "") -> str:
-    """Return a hash of rows in whatever order they lie; those of `before` count as well.
+    """Return a hash of rows, in any order; those of `before` count as well.
 
-    The digests are added up as numbers, so that a row can be taken out again: a digest that begins with a
-    minus is.
+    The digests are added up as numbers, so that a row can be taken out again, by a minus before its digest.
 
     Example:
         >>> content_version(["-0a"], content_version(["0a", "0b"])) == content_version(["0b"])

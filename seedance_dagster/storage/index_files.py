@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from seedance_dagster.storage.index import COLUMNS, Row, to_jsonl
 
 PART_ROWS = 2000
-"""A part takes rows up to this number: so many are written again when one of them changes."""
+"""The largest number of rows in a part, all of which are written again when one changes."""
 
 _ORDER = ("stored_at", "partition")
 
@@ -34,9 +34,9 @@ class IndexManifest(BaseModel):
 
     format: Literal[2] = Field(2, description="The version of this layout.")
     prompt_set: str = Field(description="The set.")
-    version: str = Field(description="A hash of all rows, in whatever order and part they are.")
+    version: str = Field(description="A hash of all rows, independent of their order and parts.")
     videos: int = Field(description="Number of rows in all parts.")
-    written_at: AwareDatetime = Field(description="When it was written, in UTC.")
+    written_at: AwareDatetime = Field(description="The time at which it was written, in UTC.")
     parts: list[IndexPart] = Field(description="The parts, which hold each row once.")
 
     def to_json(self) -> bytes:
@@ -48,22 +48,22 @@ class PartFormat(Protocol):
     """A format of parts: the same rows give the same bytes.
 
     Attributes:
-        suffix: Of the files' names.
-        content_type: As MIME type.
+        suffix: The suffix of the files' names.
+        content_type: The MIME type.
     """
 
     suffix: str
     content_type: str
 
     def encode(self, rows: Sequence[Row]) -> bytes:
-        """Return a part with some rows."""
+        """Return a part with these rows."""
         ...
 
     def merge(self, part: bytes, without: Collection[str], rows: Sequence[Row]) -> bytes:
-        """Return a part without the rows of some partitions, and with others.
+        """Return a part without the rows of some partitions, and with new rows.
 
         Raises:
-            ValueError: It cannot be read, or has other columns.
+            ValueError: The part cannot be read, or has other columns.
         """
         ...
 
@@ -82,7 +82,7 @@ def part_format() -> PartFormat:
 
 
 def part_suffix() -> str:
-    """Return the suffix of `part_format`, without the 85 MB that pyarrow takes."""
+    """Return the suffix of `part_format`, without loading pyarrow, which takes 85 MB."""
     return (_Parquet if find_spec("pyarrow") else _JsonLines).suffix
 
 
@@ -140,7 +140,7 @@ class _Parquet:
 
     def _written(self, table: Any) -> bytes:
         content = io.BytesIO()
-        # Cast, since what was read brings metadata along, and equal rows must give equal bytes.
+        # Cast, since a part that was read has metadata, and equal rows must give equal bytes.
         plain = table.combine_chunks().cast(self._schema)
         ordered = plain.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
         self._pq.write_table(ordered, content, compression="zstd")

@@ -20,7 +20,7 @@ class JournalFileError(SafeError):
 
 
 def encode(entries: Sequence[JournalEntry]) -> bytes:
-    """Return entries as Parquet; details are JSON, and URLs in them have no queries, which may be secret.
+    """Return entries as Parquet; details are JSON, their URLs without queries, which may be secret.
 
     Raises:
         JournalFileError: pyarrow is not installed.
@@ -41,7 +41,7 @@ def decode(part: bytes) -> list[JournalEntry]:
     """Return the entries of a part.
 
     Raises:
-        JournalFileError: It cannot be read, or pyarrow is not installed.
+        JournalFileError: The part cannot be read, or pyarrow is not installed.
     """
     pa, pq = _pyarrow()
     try:

@@ -1,4 +1,4 @@
-"""The keys of objects in S3, deterministic, so that storing twice is storing once."""
+"""The keys of objects in S3, which are deterministic, so that storing twice has no effect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 TASK_ID = "seedance-task-id"
-"""The S3 metadata that names the task that an object was made for."""
+"""The S3 metadata that names the task of an object."""
 
 _FINGERPRINT_CHARACTERS = 12
 _FILES = {
@@ -33,10 +33,10 @@ class IndexKeys:
     """The S3 keys of a set's index.
 
     Attributes:
-        folder: Below the prefix, as `VideoStore.listing` takes it.
-        manifest: Of the object that names the parts. Those who read a whole folder as a table, such as
+        folder: The folder below the prefix, as `VideoStore.listing` takes it.
+        manifest: The key of the object that names the parts. Readers of a whole folder as a table, such as
             pandas and Spark, leave out names that begin with an underscore.
-        old: Of what versions before 0.1 wrote.
+        old: The keys that versions before 0.1 wrote.
     """
 
     folder: str
@@ -64,10 +64,8 @@ class OrderFolder:
 
     Attributes:
         path: The folder's own key, without a slash at its end.
-        prompt_set: The set.
-        partition: The partition.
         fingerprint: The first characters of the fingerprint.
-        attempt: From 1.
+        attempt: The number of the attempt, from 1.
         file: The kind of object that the key names: "video", "poster", "preview", "manifest" or
             "folder".
     """
@@ -131,7 +129,7 @@ def object_metadata(task_id: str, fingerprint: str) -> dict[str, str]:
 
 
 def replaced_key(key: str, at: datetime) -> str:
-    """Return the key under which an object is kept that a repair replaces at a time (UTC).
+    """Return the key that keeps an object which a repair replaces at a time (UTC).
 
     Example:
         >>> replaced_key("spots/cat/video.mp4", datetime(2026, 4, 6, 18))
@@ -146,12 +144,12 @@ def is_replaced(key: str) -> bool:
 
 
 def probe_key(prefix: str) -> str:
-    """Return the key of the object by which it is tried whether the store can be written."""
+    """Return the key of the object that tests whether the store can be written."""
     return _folder(prefix, _PROBE)
 
 
 def is_own_file(prefix: str, key: str) -> bool:
-    """Return True for a file of no single order: an index, a dataset, a reference, a part of the journal, ...
+    """Return True for a file that belongs to no single order, such as an index, a dataset or a reference.
 
     Example:
         >>> is_own_file("seedance", "seedance/spots/index/part-00001.parquet")
@@ -171,7 +169,7 @@ def is_own_file(prefix: str, key: str) -> bool:
 
 
 def order_folder(key: str) -> OrderFolder | None:
-    """Return the folder that a key names or lies in; None for a key that `object_keys` does not make.
+    """Return the folder that a key names or is in; None for a key that `object_keys` does not make.
 
     Example:
         >>> order_folder("seedance/spots/cat/0123456789ab-a1/video.mp4").partition
@@ -209,7 +207,7 @@ def index_keys(prefix: str, prompt_set: str) -> IndexKeys:
 
 
 def is_index_file(key: str) -> bool:
-    """Return True for a name that a set's index has.
+    """Return True for the key of a file of a set's index.
 
     Example:
         >>> is_index_file("seedance/spots/index/part-00001.parquet")

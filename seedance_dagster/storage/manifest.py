@@ -27,12 +27,14 @@ class ReferenceFacts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    media_type: str | None = Field(default=None, description='By its first bytes, such as "video/mp4".')
+    media_type: str | None = Field(
+        default=None, description='The type by its first bytes, such as "video/mp4".'
+    )
     size_bytes: int | None = None
     sha256: str | None = Field(default=None, description="Null when the file was too large to be read whole.")
     duration_s: float | None = Field(default=None, description="Null for files without a length.")
     sent_url: str | None = Field(
-        default=None, description="The link that a file of your own was sent as, without its query."
+        default=None, description="The link under which a file of your own was sent, without its query."
     )
     uploaded_at: str | None = Field(
         default=None,
@@ -55,7 +57,7 @@ class Reference(BaseModel):
 
 
 class SourceTask(BaseModel):
-    """The task that rendered a video whose watermark another task took off, and its cost."""
+    """The task that rendered a video whose watermark another task removed, and its cost."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,7 +73,7 @@ class SourceTask(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A finished order of a video, written last: where it exists, video and poster are complete.
+    """The facts of a finished order, written last: where a manifest exists, video and poster are complete.
 
     Names are those of the ledger's columns. Times are UTC, money is integer points (10,000,000 points are
     1 USD), hashes are SHA-256 in hex. It contains no secret and no signed URL.
@@ -92,8 +94,10 @@ class Manifest(BaseModel):
 
     prompt_set: str = Field(description="The prompt set.")
     partition: str = Field(description="The prompt's id, with the number of the take after the first.")
-    fingerprint: str = Field(description="Changes exactly when what would be rendered changes.")
-    take: int = Field(description="From 1; each take of a request is a video of its own.")
+    fingerprint: str = Field(description="Changes exactly when the rendering would change.")
+    take: int = Field(
+        description="The number of the take, from 1; each take of a request is a separate video."
+    )
     scope: str = Field(description="Empty, or the fresh prompt that the video was made for.")
     attempt: int = Field(description="From 1 among the orders of the same fingerprint and take.")
     tags: dict[str, str] = Field(description="The prompt's tags.")
@@ -102,8 +106,8 @@ class Manifest(BaseModel):
         default=None,
         exclude_if=lambda rights: rights is None,
         description="License, holder, source or a text on the rights of the prompt (`prompt`) and of its "
-        "references (`image1`, as the prompt counts them), when it was ordered; not there where none were "
-        "named.",
+        "references (`image1`, as the prompt counts them), at the time of the order; absent where none "
+        "were named.",
     )
     request: dict[str, Any] = Field(
         description="The body of the POST for the video; reference URLs are without user, query and fragment."
@@ -112,13 +116,13 @@ class Manifest(BaseModel):
 
     source: SourceTask | None = Field(
         description="The task that rendered the video with its watermark; null for a video that is stored as "
-        "it was rendered. Everything below is of the task that took the watermark off."
+        "it was rendered. Everything below is about the task that removed the watermark."
     )
     task_id: str = Field(description="The vendor's id of the task.")
     vendor_created_at: datetime | None = Field(description="The time at which the vendor accepted the task.")
     vendor_started_at: datetime | None = Field(description="The time at which rendering began.")
     vendor_ended_at: datetime | None = Field(description="The time at which rendering ended.")
-    vendor_logs: list[str] = Field(description="The vendor's log lines, their URLs redacted.")
+    vendor_logs: list[str] = Field(description="The vendor's log lines, with their URLs redacted.")
 
     points_held: int | None = Field(description="Points that the vendor held while the task was open.")
     points_charged: int | None = Field(
@@ -131,7 +135,7 @@ class Manifest(BaseModel):
     run_id: str = Field(description="The Dagster run that ordered the video.")
     job_name: str | None = Field(description="The job of that run.")
     run_tags: dict[str, str] = Field(description="The tags that users gave that run.")
-    idempotency_key: str = Field(description="The backfill, or the first run, that asked for the video.")
+    idempotency_key: str = Field(description="The backfill, or the first run, that requested the video.")
     ordered_at: datetime = Field(description="The time of the order.")
     submitted_at: datetime | None = Field(description="The time at which the order was sent.")
 
@@ -140,7 +144,7 @@ class Manifest(BaseModel):
     preview_key: str | None = Field(
         default=None,
         exclude_if=lambda key: key is None,
-        description="The key of a copy in H.264 for browsers that do not play the video; not there where "
+        description="The key of a copy in H.264 for browsers that do not play the video; absent where "
         "there is none.",
     )
     manifest_key: str = Field(description="This manifest's key.")
@@ -152,18 +156,18 @@ class Manifest(BaseModel):
     credential: dict[str, Any] | None = Field(description="The content credential in the stored video.")
 
     duration_s: float | None = Field(
-        description="Length of the video in seconds; null, as what follows, when the file cannot be read."
+        description="Length of the video in seconds; null, like the fields below, when it is unreadable."
     )
     width: int | None = Field(description="Pixels, as a player shows it.")
     height: int | None = Field(description="Pixels, as a player shows it.")
-    codec: str | None = Field(description='Of the video stream, such as "h264".')
+    codec: str | None = Field(description='The codec of the video stream, such as "h264".')
     fps: float | None = Field(description="Frames per second.")
     bit_depth: int | None = Field(description="Bits of each component, such as 10.")
     hdr: str | None = Field(description='"pq" or "hlg"; null for standard range.')
-    audio_codec: str | None = Field(description='Of the audio track, such as "aac".')
+    audio_codec: str | None = Field(description='The codec of the audio track, such as "aac".')
     audio_channels: int | None = Field(description="0 when there is no audio track.")
     audio_silent: bool | None = Field(
-        description="True when nothing is to be heard; null when that is not known."
+        description="True when nothing can be heard; null when that is not known."
     )
     video_problem: str | None = Field(
         description="Why the stored file cannot be read as a video, although it is whole; null when it can."
@@ -172,7 +176,7 @@ class Manifest(BaseModel):
     preview_problem: str | None = Field(
         default=None,
         exclude_if=lambda problem: problem is None,
-        description="Why there is no preview although the video needs one; not there otherwise.",
+        description="Why there is no preview although the video needs one; absent otherwise.",
     )
 
     package_version: str | None = Field(description="The seedance-dagster that stored the video.")

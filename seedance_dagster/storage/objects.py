@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """The properties of an object; metadata names are lower-case, whatever the server made of them."""
+    """The properties of an object; metadata names are in lower case, as servers may change them."""
 
     size_bytes: int
     content_type: str

@@ -1,4 +1,4 @@
-"""The owner of a prefix: the one ledger whose videos lie there."""
+"""The owner of a prefix: the one ledger whose videos are there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Prefix(Protocol):
 
 
 class Owner(BaseModel):
-    """A ledger, as it is named at the prefix."""
+    """A ledger, as an object at the prefix names it."""
 
     ledger_id: str
     created_at: AwareDatetime
@@ -56,18 +56,18 @@ def read_owner(store: Prefix) -> Owner | None:
 
 
 def claim_prefix(store: Prefix, owner: Owner) -> None:
-    """Make a prefix a ledger's own, or check that it is.
+    """Claim a prefix for a ledger, or check that it has claimed it already.
 
     Raises:
         StoreError: It belongs to another ledger, or S3 cannot be read or written.
     """
     key = owner_key(store.prefix)
     store.put_if_absent(key, owner.model_dump_json().encode(), content_type="application/json")
-    found = _read(store, key)  # read back, as another ledger may have been faster
-    if found.ledger_id != owner.ledger_id:
+    current = _read(store, key)  # read back, as another ledger may have been faster
+    if current.ledger_id != owner.ledger_id:
         raise StoreError(
-            f"the prefix {store.uri(store.prefix)} belongs to another ledger (id {found.ledger_id}, since "
-            f"{found.created_at:%Y-%m-%d}): set SEEDANCE_S3_PREFIX to a prefix of your own"
+            f"the prefix {store.uri(store.prefix)} belongs to another ledger (id {current.ledger_id}, since "
+            f"{current.created_at:%Y-%m-%d}): set SEEDANCE_S3_PREFIX to a prefix of your own"
         )
 
 

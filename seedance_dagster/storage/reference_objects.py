@@ -21,7 +21,7 @@ _DENIED = {"AccessDenied", "403", "AllAccessDisabled"}
 
 @dataclass(frozen=True)
 class ReadObject:
-    """An object as it was read: its ETag, which changes with its content, and its bytes."""
+    """The bytes of an object as it was read, and its ETag, which changes with them."""
 
     etag: str
     content: bytes
@@ -35,14 +35,14 @@ def read_object(
     Args:
         client: A boto3 S3 client.
         reference: A reference to an object in S3.
-        etag: The ETag under which its content is known.
+        etag: The ETag of the content that is known; None for none.
         max_bytes: The largest object that can be used.
 
     Returns:
         The object; None when it still has that ETag.
 
     Raises:
-        StoreError: It cannot be used; the message continues its name, as in "does not exist".
+        StoreError: It cannot be used; the message continues a sentence, as in "does not exist".
     """
     bucket, key = reference.bucket_and_key
     try:
@@ -51,7 +51,7 @@ def read_object(
             return None
         response = client.get_object(Bucket=bucket, Key=key)
         with response["Body"] as body:
-            content = body.read(max_bytes + 1)  # some stores do not say how long it is
+            content = body.read(max_bytes + 1)  # some stores do not report the length
             if reason := too_large(response.get("ContentLength") or len(content), max_bytes):
                 raise StoreError(reason)
             return ReadObject(response.get("ETag", ""), content)
@@ -64,12 +64,12 @@ def read_object(
 
 
 def _sign_as_v4(signature_version: str, **_: object) -> str | None:
-    """Choose the signature of a presigned link: boto3's default is version 2, which few servers take."""
+    """Choose the signature of a presigned link: boto3's default is version 2, which few servers accept."""
     return "s3v4-query" if signature_version.endswith("-query") else None
 
 
 def _etag(client: S3Client, bucket: str, key: str) -> str | None:
-    """Return the ETag of an object; None where the GET that follows says what is wrong with it."""
+    """Return the ETag of an object; None for an error, which the GET that follows reports."""
     try:
         return client.head_object(Bucket=bucket, Key=key).get("ETag")
     except ClientError:

@@ -14,15 +14,15 @@ _READS = ("GetObject", "HeadObject", "ListObjectsV2", "DeleteObject")
 
 @dataclass(frozen=True)
 class RequestOptions:
-    """The demands of a store on each request; empty for its own defaults.
+    """The options that every request carries; an empty one leaves the store's default.
 
     Attributes:
         addressing: "virtual" for the bucket in the host's name, "path" for it in the path, or "auto".
-        encryption: The server's encryption of what is written.
+        encryption: The server-side encryption of written objects.
         kms_key: The key of that encryption.
         acl: A canned ACL.
-        storage_class: Such as "STANDARD_IA".
-        tags: Tags of what is written, such as "team=ads&project=spring".
+        storage_class: The storage class, such as "STANDARD_IA".
+        tags: The tags of written objects, such as "team=ads&project=spring".
         requester_pays: Agree to pay for requests to a bucket of another account.
     """
 
@@ -35,7 +35,7 @@ class RequestOptions:
     requester_pays: bool = False
 
     def apply(self, client: S3Client) -> None:
-        """Make a client send them with every request that takes them."""
+        """Make a client send the options with every request that takes them."""
         pays = {"RequestPayer": "requester"} if self.requester_pays else {}
         kept = pays | _set(
             ServerSideEncryption=self.encryption,

@@ -39,7 +39,7 @@ def create_client(factory: Callable[[], S3Client]) -> S3Client:
 
 
 def write_freely() -> None:
-    """Let a write go ahead."""
+    """Allow a write."""
 
 
 class VideoStore(VersionedObjects):
@@ -48,11 +48,11 @@ class VideoStore(VersionedObjects):
     Args:
         client: A boto3 S3 client.
         bucket: The bucket's name; if it is empty, the first use raises `StoreError`.
-        prefix: The beginning of every key; slashes around it do not count.
-        options: What every request carries.
+        prefix: The beginning of every key; slashes around it are ignored.
+        options: The options of every request.
 
     Raises:
-        StoreError: The bucket is no bucket's name, or the prefix no beginning of keys.
+        StoreError: The bucket's name or the prefix is not valid.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class VideoStore(VersionedObjects):
 
     @user_errors
     def check_writable(self) -> None:
-        """Write a small object, then delete it where that is allowed; raise `StoreError` where it cannot."""
+        """Write a small object, and delete it if that is allowed; raise `StoreError` if it is not written."""
         self._check_place()
         key = probe_key(self.prefix)
         self.writer.write(key, b"ok", content_type="text/plain", metadata={}, conditional=False)
@@ -94,7 +94,7 @@ class VideoStore(VersionedObjects):
 
     @user_errors
     def write_probe(self, key: str, path: Path, metadata: Mapping[str, str]) -> None:
-        """Write a file like a video over whatever a check has left; raise `StoreError`."""
+        """Write a file like a video, over any that an earlier check left; raise `StoreError`."""
         self._check_place()
         self.writer.write(key, path, content_type="video/mp4", metadata=metadata, conditional=False)
 
@@ -104,7 +104,7 @@ class VideoStore(VersionedObjects):
         try:
             self.client.delete_object(Bucket=self.bucket, Key=key)
         except ClientError:
-            return False  # then this one object stays
+            return False  # the object stays
         return True
 
     @user_errors
@@ -124,16 +124,16 @@ class VideoStore(VersionedObjects):
         A file that an interrupted worker has uploaded already is not uploaded again.
 
         Args:
-            key: The object's key.
             path: The file; S3 accepts up to 5 GB in one request.
             content_type: Such as "video/mp4".
-            sha256: Of the file, in hex; stored as metadata.
+            sha256: The SHA-256 of the file in hex; stored as metadata.
             metadata: Further metadata, lower-case ASCII names.
-            overwrite: Upload the file whatever lies there.
-            before_write: Called between the look at what lies there and the write; raises to leave it.
+            overwrite: Upload the file over any existing object.
+            before_write: Called between the check for an existing object and the write; may raise to prevent
+                it.
 
         Raises:
-            StoreError: S3 refused, the object there is another task's or changed meanwhile, or the object's
+            StoreError: S3 refused, the existing object is another task's or changed meanwhile, or the stored
                 size differs from the file's.
         """
         size = path.stat().st_size
@@ -171,7 +171,7 @@ class VideoStore(VersionedObjects):
         An equal object is left unchanged, unless `overwrite`; the other arguments are those of `put_file`.
 
         Raises:
-            StoreError: S3 refused, or the object there is another task's or changed meanwhile.
+            StoreError: S3 refused, or the existing object is another task's or changed meanwhile.
         """
         existing = None if overwrite else self._find(key, metadata)
         if existing and existing.size_bytes == len(body) and self.get_bytes(key) == body:
@@ -188,16 +188,16 @@ class VideoStore(VersionedObjects):
 
     @user_errors
     def put_if_absent(self, key: str, body: bytes, *, content_type: str) -> None:
-        """Write a small object where there is none; one that is there stays as it is.
+        """Write a small object where there is none; an existing one stays as it is.
 
         Raises:
             StoreError: S3 refused.
         """
         with contextlib.suppress(ClientError):
-            # Looked at first, since some servers ignore conditions.
+            # Checked first, since some servers ignore conditions.
             if self._head(key) is not None:
                 return
-        with contextlib.suppress(StoreError):  # another was faster
+        with contextlib.suppress(StoreError):  # another writer was faster
             self.writer.write(key, body, content_type=content_type, metadata={})
 
     @user_errors
@@ -214,7 +214,7 @@ class VideoStore(VersionedObjects):
         """Return the SHA-256 of an object's bytes in hex, read with constant memory.
 
         Args:
-            into: A file that gets the bytes as well.
+            into: A file to which the bytes are written as well.
 
         Raises:
             StoreError: The object does not exist or cannot be read.
@@ -249,9 +249,9 @@ class VideoStore(VersionedObjects):
         Raises:
             StoreError: The folder cannot be listed.
         """
-        return dict(self.each_object(folder))
+        return dict(self.iter_objects(folder))
 
-    def each_object(self, folder: str) -> Iterator[tuple[str, ListedObject]]:
+    def iter_objects(self, folder: str) -> Iterator[tuple[str, ListedObject]]:
         """Yield all objects under a folder with their keys, as `listing`, a page of a thousand at a time."""
         self._check_place()
         start = "/".join(part for part in (self.prefix.strip("/"), folder) if part)
@@ -294,7 +294,7 @@ class VideoStore(VersionedObjects):
         return ObjectInfo(self._size(key, response), content_type, metadata, etag)
 
     def _size(self, key: str, response: Mapping[str, Any]) -> int:
-        """Return an object's size; some stores and proxies leave it out of a HEAD, so it is counted."""
+        """Return an object's size, by reading it where a store or proxy leaves the length out of a HEAD."""
         if "ContentLength" in response:
             return int(response["ContentLength"])
         return sum(map(len, self.client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(_MIB)))

@@ -1,4 +1,4 @@
-"""Objects that several writers replace, each only over the version that it has read."""
+"""Objects that several writers replace, each only if it is still the version that they read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ObjectVersion(NamedTuple):
-    """An object as it was read: its bytes, and the ETag that names this version."""
+    """The bytes of an object as it was read, and the ETag of that version."""
 
     body: bytes
     etag: str
@@ -33,8 +33,7 @@ class VersionedObjects:
 
     Attributes:
         client: A boto3 S3 client.
-        bucket: The bucket's name.
-        writer: Sends the writes, and knows whether the store keeps to conditions.
+        writer: Sends the writes, and knows whether the store supports conditions.
     """
 
     client: S3Client
@@ -60,16 +59,15 @@ class VersionedObjects:
 
     @user_errors
     def replace_version(self, key: str, body: bytes, *, content_type: str, over: str | None) -> None:
-        """Write a small object in the place of a version of it; stores without conditions replace any.
+        """Write a small object in place of one version of it; stores without conditions replace any.
 
         Args:
-            key: The object's key.
-            body: Its bytes.
+            body: The new bytes.
             content_type: Such as "application/json".
             over: The ETag of the version; None where there was no object.
 
         Raises:
-            ObjectChangedError: There is another version by now.
+            ObjectChangedError: There is another version now.
             StoreError: S3 refused.
         """
         existing = None if over is None else ObjectInfo(0, "", {}, over)

@@ -1,4 +1,4 @@
-"""Writes to the bucket: conditional and verified, on stores that know only one of both as well."""
+"""Writes to the bucket: conditional and verified, as far as the store supports it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CHANGED = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
-# Stores that know no conditions or checksums refuse a write with them, each in its own way.
+# Stores that do not know conditions or checksums refuse writes with them, each in its own way.
 _PERHAPS_NOT_KNOWN = {304, 400, 403, 405, 406, 411, 415, 422, 428, 500, 501, 505}
 _OTHER_TROUBLE = {"RequestTimeout", "BadDigest", "IncompleteBody", "ExpiredToken", "InvalidToken"}
 _PRECONDITION_FAILED = 412
@@ -26,10 +26,10 @@ _WHEN_REQUIRED = "when_required"
 
 
 class Writer:
-    """Writes objects of one bucket in one request each; thread-safe.
+    """A writer of objects to one bucket, in one request each; thread-safe.
 
     Attributes:
-        knows_conditions: False once the store refused a condition and took the same write without it.
+        knows_conditions: False once the store refused a condition and accepted the same write without it.
     """
 
     def __init__(self, client: S3Client, bucket: str) -> None:
@@ -39,7 +39,7 @@ class Writer:
 
     @property
     def knows_checksums(self) -> bool:
-        """Return False where boto3's own checksums are left out, as set or since the store refused them."""
+        """Return False where boto3's own checksums are off, by setting or because the store refused them."""
         return bool(self._config.request_checksum_calculation != _WHEN_REQUIRED)
 
     def write(
@@ -52,18 +52,17 @@ class Writer:
         existing: ObjectInfo | None = None,
         conditional: bool = True,
     ) -> None:
-        """Write an object, unless another has taken its place since it was looked at.
+        """Write an object, unless another one has taken its place since the check.
 
-        A store that refuses is asked again without boto3's checksums, then without the condition. What it
-        took is remembered.
+        A refused write is sent again without boto3's checksums, then without the condition. What the store
+        accepts is remembered.
 
         Args:
-            key: The object's key.
             body: Its bytes, or the file with them.
             content_type: Such as "video/mp4".
             metadata: Names in lower-case ASCII.
-            existing: The object that was seen there.
-            conditional: Whether anything may stand there that was not seen.
+            existing: The object that the check found.
+            conditional: Fail if there is an object that the check did not find.
 
         Raises:
             ObjectChangedError: Another object took the place meanwhile.
@@ -73,12 +72,12 @@ class Writer:
         if conditional and self.knows_conditions:
             condition = {"IfNoneMatch": "*"}
             if existing is not None:
-                # A proxy that packs what it passes on makes ETags weak, and a weak one matches nothing.
+                # A proxy that compresses responses makes ETags weak, and a weak one matches nothing.
                 strong = existing.etag and not existing.etag.startswith("W/")
                 condition = {"IfMatch": existing.etag} if strong else {}
-        what = {"Key": key, "ContentType": content_type, "Metadata": dict(metadata)}
+        parameters = {"Key": key, "ContentType": content_type, "Metadata": dict(metadata)}
         try:
-            self.put(body, **what, **condition)
+            self.put(body, **parameters, **condition)
         except ClientError as error:
             unknown = (
                 http_status(error) in _PERHAPS_NOT_KNOWN
@@ -86,17 +85,21 @@ class Writer:
             )
             if not unknown and not self._is_free(key, condition, error):
                 raise self._meant(error, key) from None
-            self._write_plainly(body, what, condition, error)
+            self._write_plainly(body, parameters, condition, error)
 
-    def put(self, body: bytes | Path, **what: Any) -> None:
-        """Send one PUT; its MD5 lets the server verify it, which a bucket with Object Lock demands."""
+    def put(self, body: bytes | Path, **parameters: Any) -> None:
+        """Send one PUT with an MD5, which the server verifies and a bucket with Object Lock requires."""
         with _opened(body) as content:
-            self._client.put_object(Bucket=self._bucket, Body=content, ContentMD5=_md5(content), **what)
+            self._client.put_object(Bucket=self._bucket, Body=content, ContentMD5=_md5(content), **parameters)
 
     def _write_plainly(
-        self, body: bytes | Path, what: Mapping[str, Any], condition: Mapping[str, str], refusal: ClientError
+        self,
+        body: bytes | Path,
+        parameters: Mapping[str, Any],
+        condition: Mapping[str, str],
+        refusal: ClientError,
     ) -> None:
-        """Write without boto3's checksums, the condition, or both, whatever the store takes."""
+        """Write without boto3's checksums, the condition, or both, as far as the store requires."""
         before = self._config.request_checksum_calculation
         tries = [(_WHEN_REQUIRED, condition), (before, {}), (_WHEN_REQUIRED, {})]
         tried = [(before, condition)]
@@ -106,17 +109,17 @@ class Writer:
             tried.append((checksums, kept))
             self._config.request_checksum_calculation = checksums
             try:
-                self.put(body, **what, **kept)
+                self.put(body, **parameters, **kept)
             except ClientError as error:
                 refusal = error
                 continue
             self.knows_conditions = self.knows_conditions and kept == condition
             return
         self._config.request_checksum_calculation = before
-        raise self._meant(refusal, str(what["Key"])) from None
+        raise self._meant(refusal, str(parameters["Key"])) from None
 
     def _is_free(self, key: str, condition: Mapping[str, str], error: ClientError) -> bool:
-        """Return True where a store says of a key without an object that there is one."""
+        """Return True where a store wrongly reports that a key has an object."""
         if "IfNoneMatch" not in condition or http_status(error) != _PRECONDITION_FAILED:
             return False
         try:
@@ -140,7 +143,7 @@ def _opened(body: bytes | Path) -> Iterator[bytes | BinaryIO]:
     if isinstance(body, bytes):
         yield body
         return
-    # Not in parts: they use memory, and an interrupted upload leaves them behind, to be paid for.
+    # Not in parts: they use memory, and an interrupted upload leaves parts behind that cost money.
     with body.open("rb") as file:
         yield file
 

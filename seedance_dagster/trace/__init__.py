@@ -1,1 +1,1 @@
-"""The origin of a video, task or file and everything that became of it, read from the ledger."""
+"""The origin of a video, task or file, and its whole history, read from the ledger."""

@@ -1,4 +1,4 @@
-"""The whole chain around a thing: its partitions with every order, journal and file."""
+"""The whole chain around a subject: its partitions with every order, journal and file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seedance_dagster.net.redaction import redact, redact_url, strip_query
 from seedance_dagster.storage.manifest import Reference, references_of
 from seedance_dagster.trace.origin import Origin
 
-# These links may be signed to their last character; `references` has the reference facts.
+# Links in these may be signed as a whole; `references` has the reference facts.
 _HIDDEN_COLUMNS = frozenset({"video_url", "source_url", "reference_facts"})
 
 
@@ -28,7 +28,7 @@ class TracedFile:
 
     Attributes:
         kind: "video", "poster" or "manifest".
-        sha256: In hex.
+        sha256: Its SHA-256 in hex.
     """
 
     kind: str
@@ -42,12 +42,12 @@ class TracedOrder:
     """An order with its journal.
 
     Attributes:
-        reported: The event of it that Dagster has for the partition.
-        mark: The part of this order that was asked about, such as "video"; None for other orders.
+        reported: The event that Dagster has of it for the partition.
+        mark: The part of this order that is traced, such as "video"; None for other orders.
         shown: True for the video that its partition shows now.
-        verdicts: What was said of its video, for the partition; the oldest first.
-        scores: What scores gave for its video, or why they gave nothing.
-        archived: Where the entries of the journal are from that are not in the ledger.
+        verdicts: The verdicts on its video for the partition, the oldest first.
+        scores: The score results of its video, or their problems.
+        archived: The parts of the archive that hold its other journal entries.
     """
 
     order: Order
@@ -61,7 +61,7 @@ class TracedOrder:
 
     @property
     def in_flight(self) -> bool:
-        """True while the order continues without anybody's help."""
+        """True while the order continues automatically."""
         return self.order.state in OPEN
 
     @property
@@ -89,7 +89,7 @@ class TracedOrder:
 
     @property
     def redacted(self) -> dict[str, Any]:
-        """The order's columns, their URLs without anything that may be secret."""
+        """The order's columns, with everything that may be secret removed from their URLs."""
         columns = {name: value for name, value in vars(self.order).items() if name not in _HIDDEN_COLUMNS}
         redacted: dict[str, Any] = redact(columns)
         request = {
@@ -126,7 +126,7 @@ class TracedPartition:
 
 @dataclass(frozen=True)
 class Trace:
-    """The origin of a thing and the chain around it.
+    """The origin of a subject and the chain around it.
 
     Attributes:
         partitions: More than one only where several videos have the same bytes.
@@ -156,7 +156,7 @@ class Trace:
         """Return the whole trace; names are the ledger's, times are UTC, money is points."""
         origin = self.origin
         return {
-            "thing": origin.thing,
+            "thing": origin.subject,
             "form": origin.form,
             "notes": list(origin.notes),
             "credential": None if origin.credential is None else asdict(origin.credential),
@@ -183,12 +183,12 @@ class Trace:
             "files": [
                 asdict(file) | {"uri": self.uri(file), "in_s3": self.in_s3(file)} for file in traced.files
             ],
-            "verdicts": [redact(vars(given), redact_url) for given in traced.verdicts],
+            "verdicts": [redact(vars(verdict), redact_url) for verdict in traced.verdicts],
             "scores": [vars(result) | {"values": dict(result.values)} for result in traced.scores],
             "journal": [vars(entry) | {"detail": redact(entry.detail)} for entry in traced.journal],
             "journal_archive": [
-                {"uri": self.uri(some.part), "entries": some.count, "problem": some.problem}
-                for some in traced.archived
+                {"uri": self.uri(archived.part), "entries": archived.count, "problem": archived.problem}
+                for archived in traced.archived
             ],
         }
 
@@ -223,7 +223,7 @@ def _read_partition(
             archived=journals[order.order_id].archived,
             mark=origin.marks.get(order.order_id),
             shown=order.order_id == shown,
-            verdicts=[given for given in verdicts if given.order_id == order.order_id],
+            verdicts=[verdict for verdict in verdicts if verdict.order_id == order.order_id],
             scores=list(scores.get(str(order.sha256), {}).values()),
         )
         for order in orders

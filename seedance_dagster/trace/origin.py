@@ -1,4 +1,4 @@
-"""The origin of a thing: the orders that an S3 URI, task id, partition, hash or file belongs to."""
+"""The origin of a subject: the orders that an S3 URI, task id, partition, hash or file belongs to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALLOWED = (
     "an s3:// URI of a video, its poster or its manifest; a task id; <set>/<partition>; "
     "the sha256 of a video; or a local mp4"
 )
-"""The things that can be traced, in words."""
+"""A description of what can be traced."""
 
 MAX_ORDERS = 20
 """The most orders that are shown for one hash: the vendor may deliver the same bytes for many tasks."""
@@ -32,7 +32,7 @@ _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 
 class Form(StrEnum):
-    """A kind of thing that can be traced."""
+    """A form in which a subject can be named."""
 
     FILE = "file"
     URI = "s3 uri"
@@ -42,26 +42,26 @@ class Form(StrEnum):
 
 
 class NotTraceableError(ValueError):
-    """The thing has none of the forms that can be traced; the message says which can."""
+    """The subject has none of the forms that can be traced; the message lists them."""
 
 
 class UnknownOriginError(Exception):
-    """The ledger knows nothing about the thing; the message says what was looked for."""
+    """The ledger knows nothing about the subject; the message says what was searched for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """The origin of a thing.
+    """The origin of a subject.
 
     Attributes:
-        thing: As it was given, in printable text.
+        subject: The subject as the caller named it, in printable text.
         partitions: Prompt set and partition of every order that it belongs to.
-        marks: The part of an order that it is, such as "video", by order id.
-        notes: What else the reader should know.
-        credential: The content credential in a local file, where it was looked for and there is one.
+        marks: By order id, the part of the order that the subject is, such as "video".
+        notes: Further facts for the reader.
+        credential: The content credential in a local file, where it was read and there is one.
     """
 
-    thing: str
+    subject: str
     form: Form
     partitions: tuple[tuple[str, str], ...]
     marks: Mapping[int, str] = field(default_factory=dict)
@@ -69,35 +69,35 @@ class Origin:
     credential: Credential | None = None
 
 
-def find_origin(ledger: Ledger, thing: str, *, bucket: str) -> Origin:
-    """Find the origin of a thing.
+def find_origin(ledger: Ledger, subject: str, *, bucket: str) -> Origin:
+    """Find the origin of a subject.
 
     Args:
-        thing: A local file, an s3:// URI, a SHA-256 in hex, `<set>/<partition>` or a task id; taken for the
-            first of these that it can be.
+        subject: A local file, an s3:// URI, a SHA-256 in hex, `<set>/<partition>` or a task id; the first
+            form that fits counts.
         bucket: The bucket of the ledger's keys; empty when none is set.
 
     Raises:
-        NotTraceableError: It can be none of them.
+        NotTraceableError: It has none of these forms.
         UnknownOriginError: The ledger knows nothing about it.
         OSError: The local file cannot be read.
     """
-    if _is_file(thing):
-        return _of_file(ledger, thing)
-    if thing.startswith("s3://") and thing.isprintable():
-        return _of_uri(ledger, thing, bucket)
-    if _SHA256.fullmatch(thing):
-        orders = ledger.queries.with_hash(thing.lower(), limit=MAX_ORDERS + 1)
+    if _is_file(subject):
+        return _of_file(ledger, subject)
+    if subject.startswith("s3://") and subject.isprintable():
+        return _of_uri(ledger, subject, bucket)
+    if _SHA256.fullmatch(subject):
+        orders = ledger.queries.with_hash(subject.lower(), limit=MAX_ORDERS + 1)
         if not orders:
             raise UnknownOriginError(
-                f"no video in {ledger.label} has the sha256 {thing}, as stored or as delivered"
+                f"no video in {ledger.label} has the sha256 {subject}, as stored or as delivered"
             )
-        return _of_hash(thing, Form.HASH, thing.lower(), orders)
-    if match := _PARTITION.fullmatch(thing):
-        return _of_partition(ledger, thing, *match.groups())
-    if _TASK_ID.fullmatch(thing):
-        return _of_task(ledger, thing)
-    raise NotTraceableError(f"{thing!r} is not a file here and cannot be traced; allowed are {ALLOWED}")
+        return _of_hash(subject, Form.HASH, subject.lower(), orders)
+    if match := _PARTITION.fullmatch(subject):
+        return _of_partition(ledger, subject, *match.groups())
+    if _TASK_ID.fullmatch(subject):
+        return _of_task(ledger, subject)
+    raise NotTraceableError(f"{subject!r} is not a file here and cannot be traced; allowed are {ALLOWED}")
 
 
 def _of_uri(ledger: Ledger, uri: str, bucket: str) -> Origin:
@@ -125,9 +125,9 @@ def _of_uri(ledger: Ledger, uri: str, bucket: str) -> Origin:
     return _origin(uri, Form.URI, owners, folder.file, notes)
 
 
-def _is_file(thing: str) -> bool:
+def _is_file(subject: str) -> bool:
     try:
-        return Path(thing).is_file()
+        return Path(subject).is_file()
     except (OSError, ValueError):  # not a file name: too long, or with a NUL
         return False
 
@@ -161,7 +161,7 @@ def _of_file(ledger: Ledger, name: str) -> Origin:
 
 
 def _named_order(ledger: Ledger, credential: Credential | None) -> Order | None:
-    """Return the order that a credential names; anybody can write one, so its task id may be anything."""
+    """Return the order that a credential names; its task id may be anything, since anybody can write one."""
     task_id = credential.task_id if credential else None
     return ledger.queries.with_task(task_id) if task_id and _TASK_ID.fullmatch(task_id) else None
 
@@ -176,11 +176,11 @@ def _read_credential(path: Path) -> tuple[Credential | None, str | None]:
         return None, f"its content credential could not be read: {error}"
 
 
-def _of_hash(thing: str, form: Form, digest: str, orders: list[Order]) -> Origin:
+def _of_hash(subject: str, form: Form, digest: str, orders: list[Order]) -> Origin:
     note = f"more than {MAX_ORDERS} orders have these bytes; the first {MAX_ORDERS} are shown"
     shown = orders[:MAX_ORDERS]
     return Origin(
-        thing=thing,
+        subject=subject,
         form=form,
         partitions=_partitions(shown),
         marks={
@@ -190,12 +190,12 @@ def _of_hash(thing: str, form: Form, digest: str, orders: list[Order]) -> Origin
     )
 
 
-def _of_partition(ledger: Ledger, thing: str, prompt_set: str, partition: str) -> Origin:
-    if ledger.partitions.given_orders(prompt_set, [partition]):
-        return Origin(thing=thing, form=Form.PARTITION, partitions=((prompt_set, partition),))
+def _of_partition(ledger: Ledger, subject: str, prompt_set: str, partition: str) -> Origin:
+    if ledger.partitions.with_orders(prompt_set, [partition]):
+        return Origin(subject=subject, form=Form.PARTITION, partitions=((prompt_set, partition),))
     if ledger.reports.prompt(prompt_set, partition):
-        raise UnknownOriginError(f"nothing has been ordered for {thing} yet, according to {ledger.label}")
-    raise UnknownOriginError(f"{ledger.label} has no partition {thing}, and there is no such file")
+        raise UnknownOriginError(f"nothing has been ordered for {subject} yet, according to {ledger.label}")
+    raise UnknownOriginError(f"{ledger.label} has no partition {subject}, and there is no such file")
 
 
 def _of_task(ledger: Ledger, task_id: str) -> Origin:
@@ -208,9 +208,9 @@ def _of_task(ledger: Ledger, task_id: str) -> Origin:
     return _origin(task_id, Form.TASK, [order], "task")
 
 
-def _origin(thing: str, form: Form, orders: list[Order], part: str, notes: Iterable[str] = ()) -> Origin:
+def _origin(subject: str, form: Form, orders: list[Order], part: str, notes: Iterable[str] = ()) -> Origin:
     return Origin(
-        thing=thing,
+        subject=subject,
         form=form,
         partitions=_partitions(orders),
         marks={order.order_id: part for order in orders},

@@ -56,7 +56,7 @@ def test_pairs_are_judged_by_keyboard(page: Page, address: str, shown: Ledger) -
     in_step(page)
     page.keyboard.press("2")
     expect(page.locator("#done")).to_be_visible()
-    held = shown.comparisons.holding("spots", RESOLUTIONS)
+    held = shown.comparisons.answers("spots", RESOLUTIONS)
     assert [(row.preference, row.reviewer) for row in held] == [("left", "ann"), ("right", "ann")]
     page.get_by_role("button", name="Show the results").click()
     expect(page.locator("main")).to_contain_text("2 pairs judged, with 2 answers of 1 reviewer")

@@ -206,7 +206,7 @@ def test_a_server_that_is_no_s3_is_named(odd, monkeypatch):
         raise ResponseParserError("Unable to parse response")
 
     monkeypatch.setattr(store.client, "copy_object", unreadable)
-    with pytest.raises(StoreError, match=r"localhost:\d+ is not S3's: check AWS_ENDPOINT_URL_S3"):
+    with pytest.raises(StoreError, match=r"localhost:\d+ does not answer like S3: check AWS_ENDPOINT_URL_S3"):
         store.copy("a", "b")
 
 

@@ -63,7 +63,7 @@ def test_a_store_that_keeps_videos_out_is_named_and_tried_again(services, examin
     """The message says what is missing, and how to see more; nothing is remembered."""
     monkeypatch.setattr(MemoryStore, "digest", lambda *_: "others")
     for _ in range(2):
-        with pytest.raises(StoreError, match=r"could not be stored \(read: what is read.*check-storage"):
+        with pytest.raises(StoreError, match=r"could not be stored \(read: the object.*check-storage"):
             check_storage(services)
     assert len(examined) == 2
 

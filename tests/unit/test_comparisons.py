@@ -116,7 +116,7 @@ def test_no_pair_comes_twice_until_all_were_seen(ledger, orders):
     random, seen, on_the_left = Random(3), [], []
 
     def turn(reviewer: str):
-        answers = ledger.comparisons.holding("spots", RESOLUTIONS)
+        answers = ledger.comparisons.answers("spots", RESOLUTIONS)
         return next_turn(pairs, answers, reviewer=reviewer, random=random)
 
     for left in range(12, 0, -1):
@@ -140,7 +140,7 @@ def test_a_pair_that_was_taken_back_comes_again_as_it_was(ledger, orders):
     answer(ledger, *reversed(pair), RIGHT)
     again = ledger.comparisons.undo("spots", RESOLUTIONS, reviewer="ann")
     pairs = find_pairs(ledger, "spots", RESOLUTIONS)
-    answers = ledger.comparisons.holding("spots", RESOLUTIONS)
+    answers = ledger.comparisons.answers("spots", RESOLUTIONS)
     for seed in range(5):
         turn = next_turn(pairs, answers, reviewer="ann", random=Random(seed), again=again)
         assert turn.sides == (pair[1].sha256, pair[0].sha256)
@@ -159,7 +159,7 @@ def test_answers_are_only_added(ledger, orders):
     answer(ledger, *reversed(pair), NONE)
     assert ledger.comparisons.undo("spots", RESOLUTIONS, reviewer="ann").preference is NONE
     back_to_front = Question("resolution", "720p", "480p")
-    held = ledger.comparisons.holding("spots", back_to_front)
+    held = ledger.comparisons.answers("spots", back_to_front)
     assert [(row.reviewer, row.preferred) for row in held] == [("ann", "480p"), ("bob", "720p")]
     assert ledger.comparisons.undo("spots", back_to_front, reviewer="ann").preference is LEFT
     with pytest.raises(VerdictError, match="spots: no answer of ann is left to take back"):
@@ -183,7 +183,7 @@ def test_an_answer_outlives_the_video_that_it_was_on(ledger, orders):
     new = make_variant(orders, "mug", "480p")
     [now] = find_pairs(ledger, "spots", RESOLUTIONS)
     assert now.first.sha256 == new.sha256
-    answers = ledger.comparisons.holding("spots", RESOLUTIONS)
+    answers = ledger.comparisons.answers("spots", RESOLUTIONS)
     assert next_turn([now], answers, reviewer="ann", random=Random(1)).round == 1
     answer(ledger, new, pair[1], RIGHT)
     figures = read_figures(ledger, "spots", RESOLUTIONS)
@@ -225,13 +225,13 @@ def test_answers_move_with_the_ledger(ledger, tmp_path, clock):
     with open_ledger(f"sqlite:///{tmp_path}/old.db", clock) as old:
         pair = [make_variant(OrderFactory(old, clock), "mug", resolution) for resolution in ("480p", "720p")]
         answer(old, *pair, LEFT)
-        before = old.comparisons.holding("spots", RESOLUTIONS)
+        before = old.comparisons.answers("spots", RESOLUTIONS)
         assert old.moving.move_to(ledger.moving, label="another")["seedance_comparisons"] == 1
         with pytest.raises(VerdictError, match="the ledger was moved to another"):
             answer(old, *pair, LEFT)
-    assert ledger.comparisons.holding("spots", RESOLUTIONS) == before
+    assert ledger.comparisons.answers("spots", RESOLUTIONS) == before
     answer(ledger, *pair, RIGHT, "bob")
-    assert [row.comparison_id for row in ledger.comparisons.holding("spots", RESOLUTIONS)] == [1, 2]
+    assert [row.comparison_id for row in ledger.comparisons.answers("spots", RESOLUTIONS)] == [1, 2]
 
 
 def test_a_video_is_found_by_its_bytes(ledger, orders):

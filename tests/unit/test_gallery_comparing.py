@@ -53,12 +53,12 @@ def test_a_pair_is_judged_blindly(browse, ledger, mugs):
         assert word not in reply.text
     done = send(client, "left", *turn["sides"]).json()
     assert (done["round"], done["left"]) == (2, 1)
-    [kept] = ledger.comparisons.holding("spots", RESOLUTIONS)
+    [kept] = ledger.comparisons.answers("spots", RESOLUTIONS)
     by_sha256 = {order.sha256: order.request["resolution"] for order in mugs}
     assert (kept.preferred, kept.reviewer) == (by_sha256[turn["sides"][0]], "ann")
     again = send(client, "undo").json()
     assert (again["round"], again["sides"]) == (1, turn["sides"])
-    assert ledger.comparisons.holding("spots", RESOLUTIONS) == []
+    assert ledger.comparisons.answers("spots", RESOLUTIONS) == []
 
 
 def test_a_text_that_says_which_is_which_is_not_shown(browse, orders):
@@ -125,7 +125,7 @@ def test_a_hostile_value_is_text(browse, orders):
 def test_another_website_gives_no_answer(browse, ledger, mugs, headers):
     """As with verdicts."""
     reply = send(browse(review=True), "left", *(order.sha256 for order in mugs), headers=headers)
-    assert (reply.status_code, ledger.comparisons.holding("spots", RESOLUTIONS)) == (403, [])
+    assert (reply.status_code, ledger.comparisons.answers("spots", RESOLUTIONS)) == (403, [])
 
 
 def test_without_review_results_are_shown_and_no_answer_is_taken(browse, ledger, mugs):
@@ -138,7 +138,7 @@ def test_without_review_results_are_shown_and_no_answer_is_taken(browse, ledger,
     for reply in replies:
         assert reply.status_code == 403
         assert "start it with --review" in reply.json()["error"]
-    assert ledger.comparisons.holding("spots", RESOLUTIONS) == []
+    assert ledger.comparisons.answers("spots", RESOLUTIONS) == []
     assert client.get(f"/compare/results?{QUERY}").status_code == 200
     assert "start it with <code>--review</code>" in client.get(f"/compare/pair?{QUERY}").text
 
@@ -157,7 +157,7 @@ def test_what_cannot_be_recorded_says_why(browse, ledger, mugs, fields, words):
     """In a sentence, and nothing is recorded."""
     sides = {"left": mugs[0].sha256, "right": mugs[1].sha256}
     reply = send(browse(review=True), **{"action": "left"} | sides | fields)
-    assert (reply.status_code, ledger.comparisons.holding("spots", RESOLUTIONS)) == (409, [])
+    assert (reply.status_code, ledger.comparisons.answers("spots", RESOLUTIONS)) == (409, [])
     assert reply.json()["error"].startswith(words)
 
 

@@ -44,7 +44,7 @@ def test_a_newer_ledger_is_refused_untouched(ledger_url):
     with engine.begin() as connection:
         connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0999'"))
         before = sa.inspect(connection).get_table_names()
-    with pytest.raises(LedgerVersionError, match=rf"revision 0999, and .* knows {REVISION} at most: upgrade"):
+    with pytest.raises(LedgerVersionError, match=rf"revision 0999, and .* knows up to {REVISION}: upgrade"):
         Ledger.open(ledger_url)
     with engine.begin() as connection:
         assert sa.inspect(connection).get_table_names() == before

@@ -25,7 +25,7 @@ def running(ledger, orders, clock):
         lease(ledger, "x")
         for order, seconds in zip(made, due_s.values(), strict=True):
             leased = ledger.queries.get(order.order_id)
-            ledger.tasks.polled(leased, due_at=clock() + timedelta(seconds=seconds), seen={})
+            ledger.tasks.polled(leased, due_at=clock() + timedelta(seconds=seconds), task={})
         return [str(order.task_id) for order in made]
 
     return make

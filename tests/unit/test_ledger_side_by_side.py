@@ -34,7 +34,7 @@ def test_an_order_is_leased_to_one_worker(ledgers, orders):
         return taken
 
     for order in made:
-        ledgers[0].tasks.polled(order, due_at=orders.clock(), seen={})
+        ledgers[0].tasks.polled(order, due_at=orders.clock(), task={})
     with ThreadPoolExecutor(4) as threads:
         taken = list(chain.from_iterable(threads.map(take, range(4))))
     assert sorted(taken) == sorted(order.order_id for order in made)

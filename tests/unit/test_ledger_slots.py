@@ -20,6 +20,6 @@ def test_a_finished_task_without_a_link_occupies_no_slot(ledger, new_order, cloc
     assert ledger.claims.take("w", limit=5, max_in_flight=1) == []
     [leased] = ledger.tasks.lease_due("w", State.SUBMITTED, limit=5)
     later = clock.now + timedelta(seconds=9)
-    ledger.tasks.polled(leased, due_at=later, seen={"vendor_ended_at": clock.now})
+    ledger.tasks.polled(leased, due_at=later, task={"vendor_ended_at": clock.now})
     assert ledger.workload.actionable().in_flight == 0
     assert [order.partition for order in ledger.claims.take("w", limit=5, max_in_flight=1)] == ["dog"]

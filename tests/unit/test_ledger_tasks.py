@@ -73,7 +73,7 @@ def test_work_is_leased_longest_waiting_first(ledger, orders, clock):
     orders = orders.make_many(State.SUBMITTED, "a", "b", "c")
     leased = ledger.tasks.lease_due("x", State.SUBMITTED, limit=3)
     for order, seconds in zip(leased, (30, 10, 20), strict=True):
-        ledger.tasks.polled(order, due_at=clock() + timedelta(seconds=seconds), seen={})
+        ledger.tasks.polled(order, due_at=clock() + timedelta(seconds=seconds), task={})
     assert ledger.tasks.lease_due("x", State.SUBMITTED, limit=3) == []
     clock.forward(seconds=60)
     again = ledger.tasks.lease_due("x", State.SUBMITTED, limit=2)
@@ -91,7 +91,7 @@ def test_a_clock_that_ran_ahead_delays_nothing(ledger, orders, clock):
     ledger.leases.acquire("advance", "dead", seconds=60)
     [_] = ledger.tasks.lease_due("dead", State.SUBMITTED, limit=1)
     [b] = ledger.tasks.lease_due("w", State.SUBMITTED, limit=1)
-    ledger.tasks.polled(b, due_at=clock() + timedelta(seconds=120), seen={})
+    ledger.tasks.polled(b, due_at=clock() + timedelta(seconds=120), task={})
     ledger.claims.requeue(late, actor="w", due_at=clock() + timedelta(seconds=60), reason="429")
     ledger.pauses.start("rate limit", until=clock() + timedelta(seconds=60), message="429")
     clock.forward(hours=-3)
@@ -112,7 +112,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(ledger, orders, clock):
     [theirs] = ledger.tasks.lease_due("y", State.SUBMITTED, limit=1)
     with pytest.raises(StaleOrderError, match="no longer"):
         ledger.tasks.succeeded(mine, actor="x", task={})
-    ledger.tasks.polled(mine, due_at=clock() + timedelta(hours=1), seen={"points_held": 99})
+    ledger.tasks.polled(mine, due_at=clock() + timedelta(hours=1), task={"points_held": 99})
     assert ledger.queries.get(mine.order_id).points_held == POINTS
     assert ledger.tasks.succeeded(theirs, actor="y", task={"points_charged": 4}).state is State.SUCCEEDED
 
@@ -213,7 +213,7 @@ def test_a_late_poll_overwrites_nothing_that_came_after_it(ledger, orders, clock
         early, actor="w", task={"points_charged": 4, "video_url": "https://v.example/a"}
     )
     [held] = ledger.tasks.lease_due("w", State.SUCCEEDED, limit=1)
-    ledger.tasks.polled(early, due_at=clock(), seen={"points_charged": 0, "video_url": None})
+    ledger.tasks.polled(early, due_at=clock(), task={"points_charged": 0, "video_url": None})
     now = ledger.queries.get(order.order_id)
     assert (now.points_charged, now.video_url) == (4, done.video_url)
     assert now.lease_owner == held.lease_owner == "w"

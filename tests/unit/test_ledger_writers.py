@@ -41,7 +41,7 @@ def test_a_writer_that_stands_still_loses_its_transaction(two):
                 other.execute(sa.select(pauses))
             connection.execute(pauses.delete())
 
-    with pytest.raises(LedgerUnavailableError, match="this process stood still in a transaction"):
+    with pytest.raises(LedgerUnavailableError, match="this process stalled in a transaction"):
         freeze()
     with frozen.writing() as connection:
         assert connection.execute(sa.select(pauses)).all() == [], "it goes on with a new connection"

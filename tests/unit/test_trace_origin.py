@@ -54,7 +54,7 @@ def test_each_form_finds_the_chain_and_marks_the_thing(orders, ledger):
         ("spots/cat", Form.PARTITION, None),
     ]:
         result = trace(ledger, thing)
-        assert (result.origin.form, result.origin.thing, result.origin.notes) == (form, thing, ())
+        assert (result.origin.form, result.origin.subject, result.origin.notes) == (form, thing, ())
         assert [order.attempt for order in orders_of(result)] == [1, 2]
         assert marks(result) == ({} if mark is None else {1: mark})
 

@@ -130,7 +130,7 @@ def _remove(
     ordered = set[str]()
     if gone:
         # What was ordered keeps its partition, so that its video and its cost stay visible.
-        ordered = ledger.partitions.given_orders(prompt_set.name, gone)
+        ordered = ledger.partitions.with_orders(prompt_set.name, gone)
         gone -= ordered
         # If they were added again they would come last, in other ranges than before. A final goes at once:
         # a person took its draft's verdict back.

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from seedance_dagster.engine.events import Placed
 from seedance_dagster.engine.services import Services
-from seedance_dagster.ledger.asked import Wanted
+from seedance_dagster.ledger.asked import RequestedTake
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 
 
 def existing_answers(
-    services: Services, prompt_set: str, wanted: Mapping[str, Wanted], *, run_id: str
+    services: Services, prompt_set: str, wanted: Mapping[str, RequestedTake], *, run_id: str
 ) -> list[Placed]:
     """Return the orders that answer some partitions of a set, and link the partitions to them.
 

@@ -66,9 +66,9 @@ class Poller:
             # A key that is refused altogether says nothing about the task.
             if isinstance(error, AuthenticationError) and not other:
                 error_class = KEY_REFUSED if await read_account(self._worker) is None else UNREADABLE
-            seen = {"error_class": error_class, "error_message": reason}
+            columns = {"error_class": error_class, "error_message": reason}
             due_at = clock() + timedelta(seconds=pacing.failed_poll_s)
-            await in_thread(self._ledger.tasks.polled, order, due_at=due_at, seen=seen)
+            await in_thread(self._ledger.tasks.polled, order, due_at=due_at, task=columns)
             await self._emit(Delayed(order, reason))
             return
         self.polled += 1
@@ -86,7 +86,7 @@ class Poller:
         plan.check(order, ended=not isinstance(step, KeepPolling))
         match step:
             case KeepPolling():
-                await in_thread(self._ledger.tasks.polled, order, due_at=step.due_at, seen=step.seen)
+                await in_thread(self._ledger.tasks.polled, order, due_at=step.due_at, task=step.seen)
                 unfamiliar = step.seen["error_message"]
                 if unfamiliar and unfamiliar != order.error_message:
                     await self._emit(Delayed(order, f"task {order.task_id} is waited for: {unfamiliar}"))

@@ -1,4 +1,4 @@
-"""The tables of the journal's archive: its parts in S3, and which order has entries in which of them."""
+"""The tables of the journal's archive: its parts in S3, and the orders with entries in each of them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class PartState(StrEnum):
     """The state of a part of the archive."""
 
     WRITING = "writing"
-    """The journal has all of its entries."""
+    """The journal still has all of its entries."""
     ARCHIVED = "archived"
-    """It alone has its entries."""
+    """Only the part has its entries."""
     DISCARDED = "discarded"
     """Its writer was interrupted, and its object is to be deleted."""
 

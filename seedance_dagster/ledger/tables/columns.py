@@ -77,10 +77,15 @@ def columns_of(row: type[Order], *, without: str) -> Iterator[sa.Column[Any]]:
             yield sa.Column(field.name, column_type, nullable=nullable, default=default)
 
 
-class Unindexed(FunctionElement[Any]):
-    """A text column by which SQLite looks for no rows, since it would take an index that is of little use.
+def total(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """Return the sum of a column; 0 without rows."""
+    return sa.func.coalesce(sa.func.sum(column), 0)
 
-    PostgreSQL, which knows how many rows there are of what, has it as it is.
+
+class Unindexed(FunctionElement[Any]):
+    """A text column whose index SQLite does not use, since it would prefer it to a better one.
+
+    PostgreSQL, which has statistics of its rows, sees the plain column.
     """
 
     name = "unindexed"

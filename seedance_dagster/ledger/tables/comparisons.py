@@ -8,8 +8,8 @@ from seedance_dagster.ledger.comparison import Preference
 from seedance_dagster.ledger.tables.columns import EnumText, UtcDateTime
 from seedance_dagster.ledger.tables.schema import metadata, row_id
 
-# What reviewers preferred of two variants' videos. Rows are only added; one that takes another back has no
-# preference of its own.
+# Reviewers' preferences between videos of two variants. Rows are only added; one that takes another back has
+# no preference of its own.
 comparisons = sa.Table(
     "seedance_comparisons",
     metadata,

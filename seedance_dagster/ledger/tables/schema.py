@@ -59,7 +59,7 @@ orders = sa.Table(
     sa.Index("seedance_orders_by_state", "state", "due_at"),
     sa.Index("seedance_orders_by_sha256", "sha256"),
     sa.Index("seedance_orders_by_delivered_sha256", "delivered_sha256"),
-    # With all columns that are asked for, so that no row is read for it.
+    # With all columns that the queries need, so that they read no rows.
     sa.Index("seedance_orders_by_booking", "booked_at", *_MONEY),
     sa.Index("seedance_orders_by_set", "prompt_set", "state", *_TOTALS),
     sa.Index("seedance_orders_queue", "state", "prompt_set", "order_id", "due_at", "estimated_points"),
@@ -73,7 +73,7 @@ orders = sa.Table(
 )
 
 occupies_slot = sa.and_(orders.c.state.in_(IN_FLIGHT), orders.c.vendor_ended_at.is_(None))
-"""The condition of orders that may have a running task; one that only lacks its link does not count."""
+"""The condition of orders that may have a running task; one that only lacks its video link does not count."""
 
 _partial("seedance_orders_by_ending", orders.c.vendor_ended_at, where=orders.c.vendor_ended_at.is_not(None))
 _partial("seedance_orders_by_owner", orders.c.lease_owner, where=orders.c.lease_owner.is_not(None))
@@ -110,7 +110,7 @@ journal = sa.Table(
     sa.Index("seedance_journal_by_order", "order_id"),
 )
 
-# When each request that pays again was first made: what ended later answers its retries.
+# When each request that pays again was first made: orders that ended later answer its retries.
 requests = sa.Table(
     "seedance_requests",
     metadata,
@@ -143,8 +143,8 @@ observations = sa.Table(
     sa.Column("observed_at", UtcDateTime, nullable=False),
 )
 
-# What each partition asks for, as last read from its file; `reported` is what Dagster was last given, and
-# `postponed_at` when a budget had no room for what an automation condition had asked for.
+# The request of each partition, as last read from its file; `reported` is the fingerprint that Dagster was
+# last given, and `postponed_at` when a budget had no room for a request of an automation condition.
 partitions = sa.Table(
     "seedance_partitions",
     metadata,
@@ -163,7 +163,7 @@ partitions = sa.Table(
 )
 
 is_edited = partitions.c.reported != partitions.c.fingerprint
-"""The condition of partitions that ask for another request than Dagster was given, as an index has it."""
+"""The condition of partitions whose request differs from the one last reported, as an index has it."""
 
 _partial("seedance_partitions_edited", partitions.c.prompt_set, partitions.c.partition, where=is_edited)
 _partial(
@@ -173,7 +173,7 @@ _partial(
     where=partitions.c.postponed_at.is_not(None),
 )
 
-# The hash of what the partitions of each set ask for, as they were last compared with its file.
+# A hash of the requests of each set's partitions, as they were last compared with its file.
 prompt_sets = sa.Table(
     "seedance_prompt_sets",
     metadata,
@@ -181,7 +181,7 @@ prompt_sets = sa.Table(
     sa.Column("digest", sa.Text, nullable=False),
 )
 
-# The orders that each partition was given: placed, joined, reused or skipped for it.
+# The orders that are linked to each partition: placed, joined, reused or skipped for it.
 links = sa.Table(
     "seedance_links",
     metadata,
@@ -198,7 +198,7 @@ is_unreported = sa.or_(
     links.c.reported.is_(None),
     is_one_of(links.c.reported, [Reported.OBSERVED, Reported.ORDERED, Reported.SUBMITTED]),
 )
-"""The condition of links whose order's end was not reported, as an index has it."""
+"""The condition of links whose order's end is not reported yet, as an index has it."""
 
 _partial(
     "seedance_links_unreported",
@@ -224,7 +224,7 @@ uploads = sa.Table(
     sa.Column("uploaded_at", UtcDateTime, nullable=False),
 )
 
-# Until when the time of each shared rate limit is reserved.
+# The time until which each shared rate limit is reserved.
 rates = sa.Table(
     "seedance_rates",
     metadata,
@@ -232,7 +232,7 @@ rates = sa.Table(
     sa.Column("reserved_until", UtcDateTime, nullable=False),
 )
 
-# What people said of videos. Rows are only added; `reported_at` alone is written later.
+# The verdicts on videos. Rows are only added; only `reported_at` is written later.
 verdicts = sa.Table(
     "seedance_verdicts",
     metadata,

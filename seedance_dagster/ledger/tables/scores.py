@@ -1,4 +1,4 @@
-"""The tables of scores: what was measured of each video's bytes, and what became of it in each set."""
+"""The tables of scores: the results for each video's bytes, and their use in each set."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ scored_sets = sa.Table(
     sa.Column("plan", sa.Text, nullable=False),
 )
 
-# The numbers among the newest results, in the order in which videos are sorted by them.
+# The numbers among the newest results, in the order that videos are sorted in.
 score_values = sa.Table(
     "seedance_score_values",
     metadata,
@@ -37,8 +37,8 @@ score_values = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# What was last reported to Dagster of each video that a partition shows, and what is wrong with it: reasons
-# by the names of checks; NULL where nothing is.
+# The results last reported to Dagster of each video that a partition shows, and its problems: reasons by the
+# names of checks; NULL where nothing is wrong.
 scored_videos = sa.Table(
     "seedance_scored_videos",
     metadata,

@@ -1,4 +1,4 @@
-"""The tables of what is kept up to date with a set's videos: its index, and its checks."""
+"""The tables of the views that are kept up to date with a set's videos: its index and its checks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ view_changes = sa.Table(
     sqlite_autoincrement=True,  # the number of a deleted note never stands for another change
 )
 
-# The index of each set as it was last written: where, and the SHA-256 of its manifest. That is NULL from
-# before the first part is written until all is, and `writer` says by whom.
+# The index of each set as it was last written: where, and the SHA-256 of its manifest. The hash is NULL from
+# before the first part is written until all are, and `writer` says by whom.
 indexes = sa.Table(
     "seedance_indexes",
     metadata,
@@ -40,8 +40,8 @@ index_rows = sa.Table(
     sa.Column("digest", sa.Text, nullable=False),
 )
 
-# When all videos of a set were last checked, and what is wrong with each that a partition shows: reasons by
-# the names of checks; NULL for one with which nothing is.
+# When all videos of a set were last checked, and the problems of each that a partition shows: reasons by the
+# names of checks; NULL where nothing is wrong.
 checked_sets = sa.Table(
     "seedance_checked_sets",
     metadata,

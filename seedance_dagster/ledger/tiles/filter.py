@@ -13,7 +13,7 @@ from seedance_dagster.ledger.order import OPEN, WITHDRAWN, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
 from seedance_dagster.ledger.tables.schema import links, orders, partitions, verdicts
 from seedance_dagster.ledger.tiles.scores import meets
-from seedance_dagster.ledger.tiles.text import mentions
+from seedance_dagster.ledger.tiles.text import OF_VIDEO, mentions
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.prompts.thresholds import Threshold
 
@@ -29,20 +29,20 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TileFilter:
-    """Conditions on the tiles of a page; an empty field lets everything through.
+    """Conditions on the tiles of a page; an empty field excludes nothing.
 
     Attributes:
-        models: Task types that render.
+        models: Any of these task types.
         stages: Any of these.
         verdicts: Any of these; only stored videos have one.
         tags: All of these values.
-        min_points: The least cost of a video, in points.
-        max_points: The highest.
+        min_points: The lowest cost of a video, in points.
+        max_points: The highest cost.
         since: The first UTC day on which it was ordered.
         until: The last one.
-        scores: Values that the video's scores have to meet, each by its name.
-        text: Words of the prompt, the partition, a tag, a note or the caption, in upper or lower case; all
-            of them, and what stands in double quotes as it is.
+        scores: Thresholds that the video's score values must meet, by name.
+        text: Words in the prompt, the partition, a tag, a note or the caption, in upper or lower case. All of
+            them must occur; text in double quotes counts as one word.
     """
 
     prompt_set: str = ""
@@ -70,16 +70,11 @@ STAGE = sa.case(
 
 _SOURCE_POINTS = sa.func.coalesce(orders.c.source["points_charged"].as_integer(), 0)
 COST = sa.func.coalesce(orders.c.points_charged, 0) + _SOURCE_POINTS
-"""The charge for an order, the task that its watermark was taken off included, in points."""
+"""The charge for an order in points; that of a removal includes its source's."""
 
-_OF_VIDEO = (
-    verdicts.c.prompt_set == links.c.prompt_set,
-    verdicts.c.partition == links.c.partition,
-    verdicts.c.sha256 == orders.c.sha256,
-)
 _NEWEST = (
     sa.select(sa.type_coerce(verdicts.c.verdict, sa.Text))
-    .where(*_OF_VIDEO)
+    .where(*OF_VIDEO)
     .order_by(verdicts.c.verdict_id.desc())
     .limit(1)
     .correlate(links, orders)

@@ -41,7 +41,7 @@ class Cursor(NamedTuple):
     """The position of a tile in the order of pages.
 
     Attributes:
-        number: What it is sorted by; None where the newest order comes first.
+        number: The number that it is sorted by; None where the newest order comes first.
     """
 
     order_id: int
@@ -51,7 +51,7 @@ class Cursor(NamedTuple):
 
 
 def number_of(order: TileOrder) -> sa.ColumnElement[Any]:
-    """Return what a query's tiles are sorted by: NULL where the newest order comes first."""
+    """Return the number that a query's tiles are sorted by; NULL where the newest order comes first."""
     if order.score:
         return score_values.c.value
     return COST if order.by else sa.null()
@@ -60,7 +60,7 @@ def number_of(order: TileOrder) -> sa.ColumnElement[Any]:
 def select_in_order(
     query: sa.Select[Any], order: TileOrder, after: Cursor | None, limit: int
 ) -> sa.Select[Any]:
-    """Sort a query on `links` and `orders`, and let it begin behind a tile.
+    """Sort a query on `links` and `orders`, and let it begin after a tile.
 
     Videos with the same number of a score are sorted by their bytes, as the index of numbers is.
     """
@@ -80,10 +80,12 @@ def select_in_order(
         sha256 = sa.select(other.c.sha256).where(other.c.order_id == (after and after.order_id))
         position.insert(1, sha256.scalar_subquery())
     if after is not None:
-        # Twice, since a planner uses an index for the plain comparison alone.
-        each, whole = sa.tuple_(*key), sa.tuple_(*position)
+        # Twice, since a planner uses an index only for the plain comparison.
+        row_key, whole = sa.tuple_(*key), sa.tuple_(*position)
         if order.descending:
-            query = query.where(first <= position[0], each < whole)
+            query = query.where(first <= position[0], row_key < whole)
         else:
-            query = query.where(first >= position[0], each > whole)
-    return query.order_by(*(one.desc() if order.descending else one.asc() for one in key)).limit(limit)
+            query = query.where(first >= position[0], row_key > whole)
+    return query.order_by(*(column.desc() if order.descending else column.asc() for column in key)).limit(
+        limit
+    )

@@ -26,7 +26,7 @@ _COMPARE = {
 
 
 class _Kind(FunctionElement[Any]):
-    """The kind of a value in a JSON object, "true" and "false" for those, NULL where it is not there."""
+    """The kind of a value in a JSON object; "true" or "false" for a boolean, NULL where it is missing."""
 
     name = "json_kind"
     inherit_cache = True
@@ -59,6 +59,6 @@ def meets(name: str, threshold: Threshold) -> sa.ColumnElement[bool]:
     else:
         is_kind, is_met = kind.in_(_NUMBERS), _COMPARE[threshold.sign](value.as_float(), float(limit))
     unequal = sa.true() if threshold.sign == "!=" else sa.false()
-    # A CASE, since PostgreSQL casts no text to a number.
+    # A CASE, since PostgreSQL cannot cast every text to a number.
     met = sa.case((kind.is_(None), sa.false()), (is_kind, is_met), else_=unequal)
     return sa.exists().where(scores.c.sha256 == orders.c.sha256, met).correlate(orders)

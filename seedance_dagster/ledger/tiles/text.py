@@ -1,4 +1,4 @@
-"""Words in what is known of a partition, as conditions in SQL."""
+"""Searches for words in the texts of a partition, as conditions in SQL."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from seedance_dagster.ledger.tables.schema import links, orders, partitions, ver
 from seedance_dagster.ledger.tables.scores import scores
 
 CAPTION = "caption"
-"""The name of a score whose value says in words what a video shows."""
+"""The name of a score whose value describes a video in words."""
 
-_NOTED = (
+OF_VIDEO = (
     verdicts.c.prompt_set == links.c.prompt_set,
     verdicts.c.partition == links.c.partition,
     verdicts.c.sha256 == orders.c.sha256,
 )
+"""The conditions of verdicts on the video of a link's order, as its partition shows it."""
 
 
 def words_of(text: str) -> list[str]:
-    """Return what must all be found: words, and what stands in double quotes as it is.
+    """Return the words that must all occur; text in double quotes counts as one word.
 
     Example:
         >>> words_of('cat "slow pan" rain')
         ['cat', 'slow pan', 'rain']
     """
     pieces = text.split('"')
-    found = [[piece] if number % 2 else piece.split() for number, piece in enumerate(pieces)]
-    return [word for words in found for word in words if word.strip()]
+    groups = [[piece] if number % 2 else piece.split() for number, piece in enumerate(pieces)]
+    return [word for words in groups for word in words if word.strip()]
 
 
 def mentions(text: str) -> sa.ColumnElement[bool]:
@@ -44,7 +45,7 @@ def names(text: str) -> sa.ColumnElement[bool]:
 
 
 def _is_mentioned(word: str) -> sa.ColumnElement[bool]:
-    noted = sa.exists().where(*_NOTED, _has(verdicts.c.note, word))
+    noted = sa.exists().where(*OF_VIDEO, _has(verdicts.c.note, word))
     captioned = sa.exists().where(
         scores.c.sha256 == orders.c.sha256, _has(scores.c.measured[CAPTION].as_string(), word)
     )

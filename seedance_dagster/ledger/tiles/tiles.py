@@ -1,4 +1,4 @@
-"""Tiles: what each partition shows, newest first, filtered and in pages."""
+"""Tiles: the video or order that each partition shows, newest first, filtered and in pages."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Tile:
     Attributes:
         take: The number of the take, from 1.
         order: None where nothing was ordered yet.
-        tags: Those of the prompt, as its file has them now.
-        asked: The fingerprint of what the partition asks for now; None where that is not known.
-        verdict: The verdict on the video; None where nothing was said.
-        scores: What scores gave for the video, by name.
-        number: What it was sorted by, if that was a number.
+        tags: The prompt's tags, as its file has them now.
+        fingerprint: The fingerprint of the partition's current request; None where that is not known.
+        verdict: The newest verdict on the video; None where there is none.
+        scores: The video's score values, by name.
+        number: The number that it was sorted by, if any.
     """
 
     prompt_set: str
@@ -54,14 +54,14 @@ class Tile:
     take: int
     order: Order | None
     tags: Mapping[str, str] = field(default_factory=dict)
-    asked: str | None = None
+    fingerprint: str | None = None
     verdict: GivenVerdict | None = None
     scores: Mapping[str, ScoreValue] = field(default_factory=dict)
     number: float | None = None
 
     @property
     def prompt_id(self) -> str:
-        """Return the partition of the prompt's first take, or of that one's final for finals."""
+        """Return the partition of the prompt's first take; for a final, that of the first take's final."""
         draft = without_final(self.partition)
         first = draft.removesuffix(f".t{self.take}") if self.take > 1 else draft
         return first if draft == self.partition else final_key(first)
@@ -96,13 +96,13 @@ class Tiles(LedgerPart):
         after: Cursor | None = None,
         limit: int = 60,
     ) -> list[Tile]:
-        """Return tiles, the newest order first; behind them what is not ordered yet.
+        """Return tiles, the newest order first, and after them the partitions without an order.
 
         Args:
             wanted: The filter.
-            order: Another order; then only videos with a number that they can be sorted by are returned.
-            after: The last tile of the page before; None for the first page.
-            limit: The most tiles.
+            order: Another order; it returns only videos that have a number to sort by.
+            after: The last tile of the previous page; None for the first page.
+            limit: The largest number of tiles.
         """
         query = _select(*tile_conditions(wanted), is_shown()).add_columns(number_of(order).label("number"))
         with self._database.reading() as connection:
@@ -116,26 +116,26 @@ class Tiles(LedgerPart):
         return tiles
 
     def of_partitions(self, prompt_set: str, keys: Collection[str]) -> list[Tile]:
-        """Return the tiles of those of some partitions that are known, also of those without an order."""
-        found: dict[str, Tile] = {}
+        """Return the tiles of those of some partitions that are known, even without an order."""
+        by_partition: dict[str, Tile] = {}
         with self._database.reading() as connection:
             for chunk in chunked(keys):
                 of_set = (partitions.c.prompt_set == prompt_set, partitions.c.partition.in_(chunk))
                 rows = connection.execute(sa.select(partitions).where(*of_set))
-                found.update((row.partition, _without_order(row)) for row in rows)
+                by_partition.update((row.partition, _without_order(row)) for row in rows)
                 shown = _select(links.c.prompt_set == prompt_set, links.c.partition.in_(chunk), is_shown())
                 tiles = _tiles(connection, connection.execute(shown).all())
-                found.update((tile.partition, tile) for tile in tiles)
-        return sorted(found.values(), key=lambda tile: tile.take)
+                by_partition.update((tile.partition, tile) for tile in tiles)
+        return sorted(by_partition.values(), key=lambda tile: tile.take)
 
     def with_other_takes(self, tiles: Sequence[Tile]) -> list[Tile]:
-        """Return tiles, and behind them the other takes of their prompts."""
+        """Return tiles, and after them the other takes of their prompts."""
         known = {(tile.prompt_set, tile.partition) for tile in tiles}
         prompts = {(tile.prompt_set, tile.prompt_id) for tile in tiles}
         others: dict[str, dict[str, Tile]] = {}
         with self._database.reading() as connection:
-            # The takes of a prompt ask for one request.
-            for chunk in chunked({tile.asked for tile in tiles if tile.asked}):
+            # All takes of a prompt have the same request.
+            for chunk in chunked({tile.fingerprint for tile in tiles if tile.fingerprint}):
                 rows = connection.execute(sa.select(partitions).where(partitions.c.fingerprint.in_(chunk)))
                 for tile in map(_without_order, rows):
                     is_new = (tile.prompt_set, tile.partition) not in known
@@ -146,8 +146,8 @@ class Tiles(LedgerPart):
                     shown = _select(
                         links.c.prompt_set == prompt_set, links.c.partition.in_(chunk), is_shown()
                     )
-                    found = _tiles(connection, connection.execute(shown).all())
-                    of_set.update((tile.partition, tile) for tile in found)
+                    ordered = _tiles(connection, connection.execute(shown).all())
+                    of_set.update((tile.partition, tile) for tile in ordered)
         return [*tiles, *(tile for of_set in others.values() for tile in of_set.values())]
 
     def counts(self, prompt_set: str | None = None) -> list[TileCount]:
@@ -162,10 +162,10 @@ class Tiles(LedgerPart):
         tiles = sa.select(*columns).select_from(_TILES).where(is_shown())
         if prompt_set is not None:
             tiles = tiles.where(links.c.prompt_set == prompt_set)
-        each = tiles.subquery()
-        kinds = [each.c[name] for name in ("prompt_set", "model", "stage", "verdict")]
+        shown = tiles.subquery()
+        kinds = [shown.c[name] for name in ("prompt_set", "model", "stage", "verdict")]
         query = sa.select(
-            *kinds, sa.func.count().label("tiles"), sa.func.sum(each.c.points).label("points")
+            *kinds, sa.func.count().label("tiles"), sa.func.sum(shown.c.points).label("points")
         ).group_by(*kinds)
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(*kinds)).all()
@@ -182,7 +182,7 @@ class Tiles(LedgerPart):
         ]
 
     def unordered(self, prompt_set: str | None = None) -> int:
-        """Return how many partitions were given no order yet, in all sets or in one."""
+        """Return how many partitions have no order yet, in all sets or in one."""
         query = sa.select(sa.func.count()).select_from(partitions).where(lacks_order())
         if prompt_set is not None:
             query = query.where(partitions.c.prompt_set == prompt_set)
@@ -208,7 +208,7 @@ def _select(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
         links.c.order_id,
         partitions.c.take,
         partitions.c.tags,
-        partitions.c.fingerprint.label("asked"),
+        partitions.c.fingerprint,
     )
     return sa.select(*columns).select_from(_TILES).where(*conditions)
 
@@ -220,22 +220,22 @@ def _without_order(row: sa.Row[Any]) -> Tile:
         take=row.take,
         order=None,
         tags=row.tags,
-        asked=row.fingerprint,
+        fingerprint=row.fingerprint,
     )
 
 
 def _tiles(connection: sa.Connection, rows: Iterable[sa.Row[Any]]) -> list[Tile]:
     """Return the tiles of rows, with their orders and verdicts."""
     rows = list(rows)
-    found: dict[int, Order] = {}
+    by_id: dict[int, Order] = {}
     for chunk in chunked({row.order_id for row in rows}):
         selected = connection.execute(sa.select(orders).where(orders.c.order_id.in_(chunk)))
-        found.update((row.order_id, to_order(row)) for row in selected)
-    given = _newest_verdicts(connection, rows)
-    measured = scores_of(connection, (order.sha256 for order in found.values() if order.sha256))
+        by_id.update((row.order_id, to_order(row)) for row in selected)
+    newest_verdicts = _newest_verdicts(connection, rows)
+    measured = scores_of(connection, (order.sha256 for order in by_id.values() if order.sha256))
     tiles = []
     for row in rows:
-        order = found[row.order_id]
+        order = by_id[row.order_id]
         video = (row.prompt_set, row.partition, order.sha256) if order.state is State.STORED else None
         tiles.append(
             Tile(
@@ -244,8 +244,8 @@ def _tiles(connection: sa.Connection, rows: Iterable[sa.Row[Any]]) -> list[Tile]
                 take=row.take or order.take,
                 order=order,
                 tags=order.tags if row.tags is None else row.tags,
-                asked=row.asked,
-                verdict=given.get(video) if video else None,
+                fingerprint=row.fingerprint,
+                verdict=newest_verdicts.get(video) if video else None,
                 scores=measured.get(str(order.sha256), {}) if video else {},
             )
         )
@@ -259,11 +259,11 @@ def _newest_verdicts(
     keys: dict[str, set[str]] = {}
     for row in rows:
         keys.setdefault(row.prompt_set, set()).add(row.partition)
-    found: dict[tuple[str, str, str | None], GivenVerdict] = {}
+    newest: dict[tuple[str, str, str | None], GivenVerdict] = {}
     for prompt_set, of_set in keys.items():
         for chunk in chunked(of_set):
             wanted = (verdicts.c.prompt_set == prompt_set, verdicts.c.partition.in_(chunk))
             query = sa.select(verdicts).where(*wanted).order_by(verdicts.c.verdict_id)
-            for given in map(to_verdict, connection.execute(query)):
-                found[prompt_set, given.partition, given.sha256] = given
-    return found
+            for verdict in map(to_verdict, connection.execute(query)):
+                newest[prompt_set, verdict.partition, verdict.sha256] = verdict
+    return newest

@@ -1,4 +1,4 @@
-"""Partitions that were given no order yet."""
+"""Partitions that have no order yet."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from seedance_dagster.ledger.tiles.text import names
 
 
 def lacks_order() -> sa.ColumnElement[bool]:
-    """Select partitions that are in a file and were given no order; for a query on `partitions`."""
+    """Select partitions that are in a file and have no order; for a query on `partitions`."""
     has_order = sa.exists().where(same_partition(links, partitions)).correlate(partitions)
     return sa.and_(partitions.c.removed_at.is_(None), ~has_order)
 
 
 def select_unordered(wanted: TileFilter, after: Cursor | None, limit: int) -> sa.Select[tuple[object, ...]]:
-    """Select the partitions without an order that a filter lets through, the last name first.
+    """Select the partitions without an order that match a filter, the last name first.
 
-    They stand behind all tiles with an order, since their cursors have the order 0.
+    They come after all tiles with an order, since their cursors have the order 0.
     """
     query = sa.select(partitions).where(lacks_order())
     key = (partitions.c.prompt_set, partitions.c.partition)

@@ -1,4 +1,4 @@
-"""Claims: orders taken from the queue before their POST, and given back when no task was made."""
+"""Claims: orders taken from the queue before their POST, and returned when no task was made."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from seedance_dagster.ledger.work.workload import Rejections, count_rejections
 
 
 class Claims(LedgerPart):
-    """The part of the ledger around the POST."""
+    """The part of the ledger that claims orders for sending."""
 
     def are_due(self, only: Collection[int] | None = None) -> bool:
-        """Return True when a queued order is due, of some ids if given."""
+        """Return True when a queued order is due; with `only`, one of these ids."""
         with self._database.reading() as connection:
             return any_due(connection, self._clock(), only)
 
@@ -37,10 +37,10 @@ class Claims(LedgerPart):
         only: Collection[int] | None = None,
         rejections: Rejections | None = None,
     ) -> list[Order]:
-        """Claim queued orders for sending, by turns of the prompt sets, the oldest of each first.
+        """Claim queued orders for sending: the prompt sets take turns, the oldest order of each first.
 
-        What nobody wants any more is withdrawn instead. The claims are committed when this returns, so each
-        POST that follows is on record before it leaves.
+        Orders that nobody wants any more are withdrawn instead. The claims are committed when this returns,
+        so each POST that follows is on record before it leaves.
 
         Args:
             owner: The worker that the claimed orders are leased to.
@@ -48,7 +48,8 @@ class Claims(LedgerPart):
             max_in_flight: Tasks at the vendor at once, over all processes; None for no limit.
             lease_s: Seconds until the leases run out if nobody renews them.
             only: Claim only orders with these ids.
-            rejections: Those that `max_in_flight` was decided by; after another one nothing is claimed.
+            rejections: The rejections that `max_in_flight` is based on; if there are more now, nothing is
+                claimed.
         """
         now = self._clock()
         with self._database.writing() as connection:
@@ -67,8 +68,8 @@ class Claims(LedgerPart):
                 if not ids:
                     break
                 rows = connection.execute(sa.select(orders).where(orders.c.order_id.in_(ids)))
-                found = {order.order_id: order for order in map(to_order, rows.all())}
-                queued = (found[order_id] for order_id in ids)
+                by_id = {order.order_id: order for order in map(to_order, rows.all())}
+                queued = (by_id[order_id] for order_id in ids)
                 wanted = keep_wanted(connection, queued, actor=owner, at=now)
                 claimed += transition_all(
                     connection, wanted, State.CLAIMED, actor=owner, at=now, changes=changes
@@ -83,12 +84,12 @@ class Claims(LedgerPart):
         mark: str | None = None,
         sent: Mapping[str, Any] | None = None,
     ) -> None:
-        """Note that a claimed order's POST is about to leave; it may not leave when this raises.
+        """Note that a claimed order's POST is about to leave; it must not leave when this raises.
 
         Args:
-            order: As claimed.
+            order: The order as claimed.
             account: The account that it is sent to.
-            mark: Carried by the POST.
+            mark: The mark that the POST carries.
             sent: Columns that say which links are sent: `reference_facts`, or `source` and `source_url`.
 
         Raises:
@@ -119,7 +120,7 @@ class Claims(LedgerPart):
     def mark_uncertain(
         self, order: Order, *, actor: str, reason: str, error_class: str | None = None
     ) -> Order:
-        """Leave an order to reconciliation: its POST may have left, and the reply is unknown."""
+        """Hand an order over to reconciliation: its POST may have left, and the reply is unknown."""
         now = self._clock()
         changes = {"due_at": now, "error_class": error_class, "error_message": reason, "lost_at": now}
         return self._transition(
@@ -127,7 +128,7 @@ class Claims(LedgerPart):
         )
 
     def expire(self, *, actor: str) -> list[Order]:
-        """Take claims whose lease ran out: uncertain where the POST may have left, else queued."""
+        """End claims whose lease ran out: uncertain where the POST may have left, else queued."""
         now = self._clock()
 
         def expired(connection: sa.Connection) -> list[Order]:
@@ -158,6 +159,6 @@ def _after_loss(order: Order, now: datetime) -> dict[str, Any]:
     if order.sent_at is None:
         return {"due_at": now, "error_message": "the worker ended before the POST"}
     message = "the worker ended between the POST and its reply"
-    # A POST leaves within its lease: a task of later is another's, however late the loss is noticed.
+    # A POST leaves within its lease: a later task is another order's, however late the loss is noticed.
     lease_end = now if order.leased_until is None else max(order.leased_until, order.sent_at)
     return {"due_at": now, "error_message": message, "lost_at": min(now, lease_end)}

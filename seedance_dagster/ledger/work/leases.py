@@ -1,4 +1,4 @@
-"""Leases: which worker works on what.
+"""Leases: the right of a worker to work on an order.
 
 An order is a worker's while `lease_owner` names the worker and the lease has not run out. A worker (a run, a
 tick, a command) renews the leases of the orders that it has in hand, and of no others.
@@ -20,18 +20,18 @@ LEASE_S = 60.0
 """Seconds for which a killed worker still holds its orders, unless a policy says otherwise."""
 
 LONGEST_DELAY = timedelta(minutes=20)
-"""Nothing is postponed for longer: a later due time was written by a clock that ran ahead, and is over."""
+"""Nothing is postponed for longer: a later due time was written by a clock that ran ahead, and is due."""
 
 _MAX_CLOCK_SKEW = timedelta(minutes=5)  # between machines that share a ledger
 
 
 def is_due(now: datetime) -> sa.ColumnElement[bool]:
-    """Select orders whose time has come."""
+    """Select orders that are due."""
     return sa.or_(orders.c.due_at <= now, orders.c.due_at > now + LONGEST_DELAY)
 
 
 def is_due_in_queue(now: datetime) -> sa.ColumnElement[bool]:
-    """Select as `is_due`, by no index of due times: the queue has an index with all that is asked of it."""
+    """Select as `is_due`, without an index of due times: the queue has a covering index of its own."""
     return sa.case((is_due(now), 1), else_=0) == 1
 
 
@@ -49,12 +49,12 @@ def lease(owner: str, now: datetime, seconds: float) -> dict[str, Any]:
 def _in_force(
     since: sa.ColumnElement[datetime], until: sa.ColumnElement[datetime], now: datetime
 ) -> sa.ColumnElement[bool]:
-    """Select leases that hold; one that begins later was written by a clock that ran ahead."""
+    """Select valid leases; one that begins much later was written by a clock that ran ahead."""
     return sa.and_(until > now, since <= now + _MAX_CLOCK_SKEW)
 
 
 class Leases(LedgerPart):
-    """The part of the ledger that knows which worker works on what."""
+    """The part of the ledger that knows which worker has which orders."""
 
     def renew(self, owner: str, order_ids: Collection[int], *, seconds: float) -> None:
         """Renew a worker's leases of some orders; those that are no longer its own stay as they are."""
@@ -68,7 +68,7 @@ class Leases(LedgerPart):
             )
 
     def holds(self, order: Order, *, margin_s: float = 0.0) -> bool:
-        """Return True while an order is as its worker took it, under its lease for some seconds more."""
+        """Return True while an order is unchanged and its worker's lease lasts for some more seconds."""
         with self._database.reading() as connection:
             until = self._lease_time(connection) + timedelta(seconds=margin_s)
             query = sa.select(orders.c.order_id).where(

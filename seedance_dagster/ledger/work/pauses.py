@@ -1,4 +1,4 @@
-"""Pauses: times in which no process may submit."""
+"""Pauses: periods in which no process may submit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Pauses(LedgerPart):
             connection.execute(pauses.delete().where(pauses.c.kind == kind))
 
     def active(self) -> dict[str, str]:
-        """Return why no process may submit now, a message by kind; empty when submitting may go on."""
+        """Return the reasons why no process may submit now, by kind; empty when submitting may go on."""
         now = self._clock()
         query = sa.select(pauses.c.kind, pauses.c.message).where(
             pauses.c.until > now, pauses.c.until <= now + _LONGEST_PAUSE

@@ -1,4 +1,4 @@
-"""Polls: which tasks are followed, and hints that move the next poll of one."""
+"""Polls: the tasks that are followed, and hints that move the next poll of one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seedance_dagster.ledger.tables.schema import orders
 from seedance_dagster.ledger.work.leases import unleased
 
 HEAD_START = timedelta(hours=1)
-"""A poll that a hint asks for goes before those that have waited for less: hints let none wait forever."""
+"""A hinted poll goes before those that have waited for less than this, so no other waits forever."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Polls(LedgerPart):
     """The part of the ledger that says which task is polled next; no hint changes an order's state."""
 
     def running(self, account: str, *, submitted_before: datetime) -> list[datetime]:
-        """Return when each running task of an account was made, of those that were submitted by a time."""
+        """Return the creation times of an account's running tasks that were submitted by a time."""
         query = sa.select(orders.c.vendor_created_at).where(
             orders.c.state == State.SUBMITTED,
             # Few of an account's tasks are running, so they are found by their state.
@@ -63,24 +63,24 @@ class Polls(LedgerPart):
         """Return those of some tasks that belong to orders, by task id."""
         columns = (orders.c.task_id, orders.c.order_id, orders.c.submitted_at, orders.c.state)
         query = sa.select(*columns, orders.c.due_at, orders.c.vendor_ended_at)
-        found: dict[str, FollowedTask] = {}
+        by_task: dict[str, FollowedTask] = {}
         with self._database.reading() as connection:
             for chunk in chunked(task_ids):
                 for row in connection.execute(query.where(orders.c.task_id.in_(chunk))):
                     due_at = row.due_at if row.state is State.SUBMITTED else None
-                    found[row.task_id] = FollowedTask(
+                    by_task[row.task_id] = FollowedTask(
                         row.order_id, row.submitted_at, due_at, row.vendor_ended_at
                     )
-        return found
+        return by_task
 
     def first(self, task_ids: Collection[str]) -> list[int]:
-        """Let running tasks be polled before others; return the orders for which that is new."""
+        """Move the polls of running tasks before others; return the orders that were moved."""
         if not task_ids:
             return []
         now = self._clock()
         ahead = now - HEAD_START
         with self._database.reading() as connection:
-            # Checked first without the writer's lock: anything may be delivered.
+            # Checked first without the writer's lock: webhooks may deliver anything.
             free = unleased(self._lease_time(connection))
             waiting = (orders.c.state == State.SUBMITTED, orders.c.due_at > ahead, free)
             ids = [

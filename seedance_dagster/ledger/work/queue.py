@@ -1,4 +1,4 @@
-"""The queue: which orders are claimed next, by turns of the prompt sets."""
+"""The queue: the orders that are claimed next; the prompt sets take turns."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.tables.schema import occupies_slot, orders
 from seedance_dagster.ledger.work.leases import is_due_in_queue
 
-_FEW = 500  # ids that fit into a statement; more are looked for in the result of one without them
+_FEW = 500  # ids that fit into a statement; with more, the result is filtered in Python
 
 
 @dataclass(frozen=True, order=True)
 class _Share:
-    """The share of one prompt set in what is at the vendor."""
+    """The share of one prompt set in the tasks at the vendor."""
 
     in_flight: int
     last_claim: datetime
@@ -33,7 +33,7 @@ def count_in_flight(connection: sa.Connection) -> int:
 
 
 def any_due(connection: sa.Connection, now: datetime, only: Collection[int] | None) -> bool:
-    """Return True when a queued order is due, of some ids if given."""
+    """Return True when a queued order is due; with `only`, one of these ids."""
     return bool(select_ids(connection, _due(now), limit=1, only=only))
 
 
@@ -42,9 +42,9 @@ def next_in_turn(
 ) -> list[int]:
     """Return the ids of the queued orders whose turn it is.
 
-    The set with the fewest orders at the vendor comes first, then the one that waits longest since its last
-    claim: slots that come free one by one are shared as fairly as many at once. Of a set the oldest comes
-    first.
+    The set with the fewest orders at the vendor comes first, then the one that has waited longest since its
+    last claim, so that slots that come free one by one are shared as fairly as many at once. Within a set,
+    the oldest order comes first.
     """
     shares = sorted(_shares(connection, now))
     if only is None and len(shares) > limit:
@@ -63,14 +63,14 @@ def next_in_turn(
 
 
 def in_one_statement(only: Collection[int] | None) -> bool:
-    """Return True where all ids that are looked for fit into a statement."""
+    """Return True where all of the ids fit into a statement."""
     return only is None or len(only) <= _FEW
 
 
 def select_ids(
     connection: sa.Connection, query: sa.Select[Any], *, limit: int, only: Collection[int] | None
 ) -> list[int]:
-    """Return the first ids of orders that a query selects, only of some ids if given."""
+    """Return the first ids of orders that a query selects; with `only`, from these ids."""
     if only is None or in_one_statement(only):
         among = query if only is None else query.where(orders.c.order_id.in_(only))
         return list(connection.scalars(among.limit(limit)))

@@ -1,4 +1,4 @@
-"""Rates: a limit of requests by time that all processes of a ledger share."""
+"""Rates: limits on requests per time, which all processes of a ledger share."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Rates(LedgerPart):
     """The part of the ledger that shares rate limits."""
 
     def reserve(self, name: str, seconds: float) -> float:
-        """Reserve the next stretch of a rate for one process.
+        """Reserve the next interval of a rate for one process.
 
         Args:
-            name: What the rate limits.
-            seconds: How long the stretch is.
+            name: The name of the rate.
+            seconds: The length of the interval.
 
         Returns:
             The seconds until it begins.

@@ -1,4 +1,4 @@
-"""The times that the latest tasks took, by what they rendered."""
+"""The times that the latest tasks took, by the kind of their video."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from seedance_dagster.ledger.order import Order
 
 _SAMPLE = 50  # the latest tasks of one kind
-_ENOUGH = 5  # fewer of one kind say less than all of its type
+_ENOUGH = 5  # fewer of one kind say less than all tasks of its type
 
 
 @dataclass(frozen=True)

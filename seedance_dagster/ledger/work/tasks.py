@@ -29,7 +29,7 @@ class Tasks(LedgerPart):
         """Record the vendor's task for a claimed or uncertain order.
 
         Args:
-            order: As claimed, or as found uncertain.
+            order: The order as claimed, or as found uncertain.
             actor: Who records it.
             due_at: When to poll first.
             task: Columns known of the task: `task_id`, `points_held`, `vendor_created_at`, ...
@@ -55,7 +55,7 @@ class Tasks(LedgerPart):
                     changes={**task, "submitted_at": now, "due_at": due_at},
                     detail={"task_id": task_id, "how": how},
                 )
-            except IntegrityError:  # another one got it since it was looked for
+            except IntegrityError:  # another order got it since the query
                 msg = f"task {task_id} belongs to another order already"
                 raise TaskOwnedError(msg) from None
 
@@ -74,7 +74,7 @@ class Tasks(LedgerPart):
         def due(connection: sa.Connection, count: int, *, lock: bool = False) -> list[int]:
             free = (orders.c.state == state, unleased(self._lease_time(connection)))
             ids: list[int] = []
-            # Each by itself: in the order of the index, until there are enough.
+            # One after the other, each in the order of the index, until there are enough.
             for is_time in (orders.c.due_at <= now, orders.c.due_at > now + LONGEST_DELAY):
                 query = sa.select(orders.c.order_id).where(*free, is_time).order_by(orders.c.due_at)
                 if lock:
@@ -87,7 +87,7 @@ class Tasks(LedgerPart):
             # Checked first without the writer's lock: idle workers ask often.
             if not due(connection, 1):
                 return []
-        # On PostgreSQL others lease beside it, and pass over the rows that it has locked.
+        # On PostgreSQL others lease at the same time, and skip the rows that this one has locked.
         lock = in_one_statement(only)
         transaction = self._database.updating if lock else self._database.writing
         with transaction() as connection:
@@ -99,7 +99,7 @@ class Tasks(LedgerPart):
             )
             return sorted(map(to_order, rows.all()), key=lambda order: (order.due_at, order.order_id))
 
-    def polled(self, order: Order, *, due_at: datetime, seen: Mapping[str, Any]) -> None:
+    def polled(self, order: Order, *, due_at: datetime, task: Mapping[str, Any]) -> None:
         """Note a poll that found the task still running, and end the lease."""
         with self._database.updating() as connection:
             connection.execute(
@@ -110,11 +110,11 @@ class Tasks(LedgerPart):
                     orders.c.state == State.SUBMITTED,
                     orders.c.lease_owner == order.lease_owner,
                 )
-                .values(due_at=due_at, polls=orders.c.polls + 1, **NO_LEASE, **seen)
+                .values(due_at=due_at, polls=orders.c.polls + 1, **NO_LEASE, **task)
             )
 
     def succeeded(self, order: Order, *, actor: str, task: Mapping[str, Any]) -> Order:
-        """Record that the vendor finished and charged: the video is to be collected."""
+        """Record that the vendor finished and charged a task, so that its video can be collected."""
         now = self._clock()
         with self._database.updating() as connection:
             finished = transition(
@@ -147,7 +147,7 @@ class Tasks(LedgerPart):
             state: REJECTED or FAILED.
             actor: Who records it.
             error_class: The failure class, such as "moderation".
-            reason: The vendor's words.
+            reason: The vendor's message.
             task: Columns known of the task, its charge among them.
             retry_at: When the next attempt may be sent; None for no further attempt.
 
@@ -156,7 +156,7 @@ class Tasks(LedgerPart):
         """
         now = self._clock()
         with self._database.writing() as connection:
-            over = transition(
+            ended = transition(
                 connection,
                 order,
                 state,
@@ -166,8 +166,8 @@ class Tasks(LedgerPart):
                 detail={"error_class": error_class, "reason": reason},
             )
             if retry_at is None:
-                withdraw_removals(connection, over, actor=actor, at=now)
-                return over, None
+                withdraw_removals(connection, ended, actor=actor, at=now)
+                return ended, None
             attempt = next_number(connection, order.fingerprint, order.take)
             values = ordered_values(order) | {
                 "attempt": attempt,
@@ -177,16 +177,16 @@ class Tasks(LedgerPart):
                 "job_name": order.job_name,
                 "run_tags": order.run_tags,
                 "ordered_at": now,
-                # The points of the ended attempt came back: the next one takes their place in its budgets.
+                # The points of the ended attempt were refunded: the next one uses the same budgets.
                 "booked_at": order.booked_at,
                 "source_order_id": order.source_order_id,
                 "due_at": retry_at,
             }
             detail = {"attempt": attempt}
-            again = insert_order(connection, State.QUEUED, values, actor=actor, at=now, detail=detail)
-            copy_links(connection, order.order_id, again.order_id, at=now)
-            connection.execute(_waiting_for(order).values(source_order_id=again.order_id))
-            return over, again
+            successor = insert_order(connection, State.QUEUED, values, actor=actor, at=now, detail=detail)
+            copy_links(connection, order.order_id, successor.order_id, at=now)
+            connection.execute(_waiting_for(order).values(source_order_id=successor.order_id))
+            return ended, successor
 
     def book_charge(self, order: Order, *, actor: str, points: int) -> Order:
         """Book the charge of an ended order that the vendor never reported."""
@@ -222,7 +222,7 @@ class Tasks(LedgerPart):
     def return_orders(
         self, owner: str, order_ids: Collection[int], *, possibly_sent: Collection[int] = ()
     ) -> None:
-        """Take some orders from a worker that goes on with the rest.
+        """Take some orders back from a worker that goes on with its others.
 
         Args:
             owner: The worker.
@@ -234,7 +234,7 @@ class Tasks(LedgerPart):
             self._take_back(connection, owner, possibly_sent, orders.c.order_id.in_(order_ids))
 
     def release(self, owner: str, *, possibly_sent: Collection[int] = ()) -> None:
-        """Take all orders from a worker that ends, as `return_orders` does."""
+        """Take all orders back from a worker that ends, as `return_orders` does."""
         with self._database.writing() as connection:
             self._take_back(connection, owner, possibly_sent, sa.true())
 
@@ -264,5 +264,5 @@ class Tasks(LedgerPart):
 
 
 def _waiting_for(source: Order) -> sa.Update:
-    """Update the queued removals of the watermark of an order's video."""
+    """Update the queued removals that wait for an order's video."""
     return orders.update().where(orders.c.source_order_id == source.order_id, orders.c.state == State.QUEUED)

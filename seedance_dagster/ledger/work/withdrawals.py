@@ -16,7 +16,7 @@ from seedance_dagster.ledger.tables.schema import links, orders, other_orders, p
 from seedance_dagster.ledger.transitions import transition
 
 REMOVAL_GRACE = timedelta(seconds=60)
-"""A prompt that left its file for less than this may have been in a file that was half written."""
+"""A prompt that has left its file for less than this may have been in a half-written file."""
 
 _UNWANTED = "its prompt was edited or removed, or its draft is not accepted any more, before it was sent"
 
@@ -31,10 +31,9 @@ def keep_wanted(
 ) -> list[Order]:
     """Return the queued orders that are still wanted, and withdraw the others, in the caller's transaction.
 
-    An order is wanted while a partition, of whatever set, asks for its take of its request, be it without
-    the watermark, or while the
-    ledger does not know what a partition that was given it asks for. One whose prompt was removed just now is
-    neither: it waits.
+    An order is wanted while a partition of any set asks for its take of its request, with or without the
+    watermark, or while the ledger does not know the request of a partition that is linked to it. An order
+    whose prompt was just removed is neither returned nor withdrawn: it waits.
     """
     candidates = list(queued)
     wanted, lately = set[int](), set[int]()
@@ -46,12 +45,12 @@ def keep_wanted(
         if order.order_id in wanted | withdrawn:
             continue
         if order.order_id in lately:
-            # One that waits for its source goes on waiting for it.
+            # A removal that waits for its source goes on waiting for it.
             due = (orders.c.order_id == order.order_id, orders.c.due_at.is_not(None))
             connection.execute(orders.update().where(*due).values(due_at=at + grace))
         else:
             ended = withdraw(connection, order, actor=actor, at=at, reason=_UNWANTED)
-            withdrawn |= {each.order_id for each in ended}
+            withdrawn |= {ended_order.order_id for ended_order in ended}
     return [order for order in candidates if order.order_id in wanted]
 
 
@@ -75,15 +74,15 @@ def withdraw(
 
 
 def withdraw_removals(connection: sa.Connection, source: Order, *, actor: str, at: datetime) -> list[Order]:
-    """End the queued removals of the watermark of a video that is not made, and return them."""
+    """End the queued removals of the watermark of a video that will not be made, and return them."""
     waiting = sa.select(orders).where(
         orders.c.source_order_id == source.order_id, orders.c.state == State.QUEUED
     )
     reason = f"order {source.order_id}, which was to render its video, ended: {source.error_message}"
     return [
-        each
+        order
         for removal in map(to_order, connection.execute(waiting).all())
-        for each in withdraw(connection, removal, actor=actor, at=at, reason=reason)
+        for order in withdraw(connection, removal, actor=actor, at=at, reason=reason)
     ]
 
 
@@ -96,33 +95,33 @@ class Withdrawals(LedgerPart):
         Args:
             prompt_sets: The sets of the partitions.
             actor: Who asks, for the journal.
-            grace: One whose prompt was removed less than this ago waits.
+            grace: An order whose prompt was removed less than this ago waits.
         """
-        for some in chunked(prompt_sets):
-            self._unwanted(some, actor=actor, grace=grace)
+        for chunk in chunked(prompt_sets):
+            self._unwanted(chunk, actor=actor, grace=grace)
 
     def _unwanted(self, prompt_sets: list[str], *, actor: str, grace: timedelta) -> None:
         doubtful = (
             sa.select(links.c.order_id)
             .join(partitions, same_partition(partitions, links))
             .where(
-                Unindexed(links.c.prompt_set).in_(prompt_sets),  # by the order, not by all of the set
+                Unindexed(links.c.prompt_set).in_(prompt_sets),  # found by the order, not by the whole set
                 links.c.order_id == orders.c.order_id,
                 sa.or_(~asks_for(), partitions.c.removed_at.is_not(None)),
             )
             .correlate(orders)
         )
-        given = sa.select(orders).where(orders.c.state == State.QUEUED, doubtful.exists())
+        query = sa.select(orders).where(orders.c.state == State.QUEUED, doubtful.exists())
         with self._database.reading() as connection:
             # Checked first without the writer's lock: files are read often and change rarely.
-            if connection.execute(given.limit(1)).first() is None:
+            if connection.execute(query.limit(1)).first() is None:
                 return
         with self._database.writing() as connection:
-            queued = list(map(to_order, connection.execute(given)))
+            queued = list(map(to_order, connection.execute(query)))
             keep_wanted(connection, queued, actor=actor, at=self._clock(), grace=grace)
 
     def cancel(self, prompt_set: str | None, partition: str | None, *, actor: str) -> list[Order]:
-        """Withdraw queued orders by hand: of a partition, a set, or all; return them."""
+        """Withdraw the queued orders of a partition, of a set, or all, by hand; return them."""
         query = sa.select(orders).where(orders.c.state == State.QUEUED).order_by(orders.c.order_id)
         if prompt_set is not None:
             of_set = sa.select(links.c.order_id).where(links.c.prompt_set == prompt_set)
@@ -135,7 +134,7 @@ class Withdrawals(LedgerPart):
             for order in map(to_order, connection.execute(query).all()):
                 if order.order_id not in withdrawn:
                     ended = withdraw(connection, order, actor=actor, at=now, reason=reason)
-                    withdrawn |= {each.order_id: each for each in ended}
+                    withdrawn |= {ended_order.order_id: ended_order for ended_order in ended}
         return list(withdrawn.values())
 
 
@@ -152,7 +151,7 @@ def _was_asked_for(since: datetime) -> sa.ColumnElement[bool]:
 
 
 def _asked(while_: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Select orders that a partition asks for, or whose video without its watermark."""
+    """Select orders whose video a partition asks for, with or without its watermark."""
     removal = other_orders
     is_its_removal = (removal.c.source_order_id == orders.c.order_id, removal.c.state == State.QUEUED)
     return sa.or_(
@@ -162,10 +161,10 @@ def _asked(while_: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 
 
 def _is_unknown() -> sa.ColumnElement[bool]:
-    """Select orders of a partition that no file was read for since the ledger began, or of none."""
+    """Select orders of no partition, or of one that no file was read for since the ledger began."""
     known = sa.exists().where(same_partition(partitions, links)).correlate(links)
-    given = sa.exists().where(links.c.order_id == orders.c.order_id)
+    has_link = sa.exists().where(links.c.order_id == orders.c.order_id)
     return sa.or_(
-        ~given.correlate(orders),
+        ~has_link.correlate(orders),
         sa.exists().where(links.c.order_id == orders.c.order_id, ~known).correlate(orders),
     )

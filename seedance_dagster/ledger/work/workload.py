@@ -1,4 +1,4 @@
-"""The workload: sums over all orders that the engine decides by."""
+"""The workload: sums over all orders, on which the engine bases its decisions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,6 +13,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import OPEN, State
 from seedance_dagster.ledger.reports import unreported
+from seedance_dagster.ledger.tables.columns import total
 from seedance_dagster.ledger.tables.schema import (
     links,
     occupies_slot,
@@ -21,6 +21,7 @@ from seedance_dagster.ledger.tables.schema import (
     task_type,
 )
 from seedance_dagster.ledger.work.leases import LONGEST_DELAY, is_due, is_due_in_queue, unleased
+from seedance_dagster.ledger.work.queue import count_in_flight
 from seedance_dagster.ledger.work.render_times import Kind, RenderTimes
 
 _LATEST = 500  # tasks of all kinds
@@ -41,9 +42,9 @@ class Actionable:
     """The work that could be done now.
 
     Attributes:
-        to_submit: Queued orders whose time has come.
-        to_collect: Finished tasks whose video no worker fetches yet.
-        to_report: Orders whose state was not reported to Dagster.
+        to_submit: Queued orders that are due.
+        to_collect: Finished tasks whose video no worker is fetching.
+        to_report: Orders whose state was not reported to Dagster in time.
         to_poll: Tasks whose next poll is due.
         in_flight: Tasks that are, or may be, at the vendor.
         uncertain: Orders whose POST had no clear reply.
@@ -69,7 +70,7 @@ class Flow:
         outflow: Points held and charged for all known tasks.
         claimed: Orders whose POST is on its way; the vendor may hold points for them already.
         uncertain: Orders whose POST had no clear reply; the vendor may hold points for them too.
-        running: Known tasks whose end was not seen; some may be over, and their points back.
+        running: Known tasks whose end was not seen; some may be over, with their points refunded.
         last_claim: When an order was last claimed (UTC).
     """
 
@@ -100,13 +101,13 @@ class Workload(LedgerPart):
 
     def flow(self, account: str) -> Flow:
         """Return an account's money as this ledger knows it."""
-        # Once the vendor has charged for a task it holds nothing for it any more.
+        # Once the vendor has charged for a task, it no longer holds anything for it.
         charged = sa.func.coalesce(orders.c.points_charged, 0)
         held = sa.and_(orders.c.state == State.SUBMITTED, charged == 0)
         charge_unknown = sa.and_(orders.c.task_id.is_not(None), orders.c.points_charged.is_(None))
         outflow = sa.case((held | charge_unknown, sa.func.coalesce(orders.c.points_held, 0)), else_=charged)
         query = sa.select(
-            sa.func.coalesce(sa.func.sum(outflow), 0),
+            total(outflow),
             sa.func.count().filter(orders.c.state == State.CLAIMED),
             sa.func.count().filter(orders.c.state == State.UNCERTAIN),
             sa.func.count().filter(orders.c.state == State.SUBMITTED, orders.c.vendor_ended_at.is_(None)),
@@ -122,11 +123,11 @@ class Workload(LedgerPart):
         runs = sa.and_(orders.c.state == State.SUBMITTED, orders.c.vendor_ended_at.is_(None))
         own = sa.or_(orders.c.account.is_(None), orders.c.account == account)
         with self._database.reading() as connection:
-            found = (
-                connection.scalar(sa.select(orders.c.order_id).where(each, own).limit(1))
-                for each in (sent, runs)
+            ids = (
+                connection.scalar(sa.select(orders.c.order_id).where(condition, own).limit(1))
+                for condition in (sent, runs)
             )
-            return any(order_id is not None for order_id in found)
+            return any(order_id is not None for order_id in ids)
 
     def kinds_of(self, order_ids: Collection[int]) -> Counter[tuple[State, str]]:
         """Return how many of some orders are in each state, by the type of their task."""
@@ -142,7 +143,7 @@ class Workload(LedgerPart):
     def in_flight(self) -> int:
         """Return the number of tasks that are, or may be, at the vendor."""
         with self._database.reading() as connection:
-            return int(connection.scalar(sa.select(sa.func.count()).where(occupies_slot)) or 0)
+            return count_in_flight(connection)
 
     def rejections_since(self, start: datetime) -> Rejections:
         """Return how many orders moderation rejected since a time."""
@@ -154,7 +155,7 @@ class Workload(LedgerPart):
 
         Orders that wait for the video of another one do not count.
         """
-        # By the index of the queue, which an index of due times is no match for.
+        # By the index of the queue, which covers the query, instead of one of due times.
         waits = sa.case((orders.c.due_at.is_(None), 1), else_=0) == 1
         query = sa.select(sa.func.min(orders.c.estimated_points)).where(
             orders.c.state == State.QUEUED, ~waits
@@ -165,10 +166,6 @@ class Workload(LedgerPart):
 
     def counts(self) -> dict[tuple[str, State], Count]:
         """Return orders and money by prompt set and state."""
-
-        def total(column: sa.Column[Any]) -> sa.ColumnElement[int]:
-            return sa.func.coalesce(sa.func.sum(column), 0)
-
         query = sa.select(
             orders.c.prompt_set,
             orders.c.state,
@@ -234,7 +231,7 @@ class Workload(LedgerPart):
         )
 
     def render_times(self) -> RenderTimes:
-        """Return how long the latest tasks took, those that ended with a video."""
+        """Return how long the latest tasks took, of those that ended with a video."""
         created, ended = orders.c.vendor_created_at, orders.c.vendor_ended_at
         latest = (
             sa.select(
@@ -250,7 +247,7 @@ class Workload(LedgerPart):
             .limit(_LATEST)
             .subquery()
         )
-        query = sa.select(*(each for each in latest.c if each.name != "state")).where(
+        query = sa.select(*(column for column in latest.c if column.name != "state")).where(
             latest.c.state.in_({State.SUCCEEDED, State.STORED}), latest.c.vendor_created_at.is_not(None)
         )
         with self._database.reading() as connection:

@@ -85,7 +85,7 @@ def read_figures(ledger: Ledger, prompt_set: str, question: Question) -> Figures
     """Return the outcome of a question in a set; raise `LedgerError`."""
     with ledger.reading_together():
         pairs = pairs_of(ledger.comparisons.videos(prompt_set), question)
-        answers = ledger.comparisons.holding(prompt_set, question)
+        answers = ledger.comparisons.answers(prompt_set, question)
     return figures_of(question, answers, pairs=len(pairs))
 
 

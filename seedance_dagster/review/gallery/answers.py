@@ -60,7 +60,7 @@ def read_question(fields: Mapping[str, str]) -> tuple[str, Question]:
 def first_turn(ledger: Ledger, prompt_set: str, question: Question, *, reviewer: str, random: Random) -> Turn:
     """Return the pair that a reviewer judges first; raise `LedgerError`."""
     pairs = find_pairs(ledger, prompt_set, question)
-    answers = ledger.comparisons.holding(prompt_set, question)
+    answers = ledger.comparisons.answers(prompt_set, question)
     return next_turn(pairs, answers, reviewer=reviewer, random=random)
 
 
@@ -78,7 +78,7 @@ def take_answer(ledger: Ledger, answer: Answer, random: Random) -> Turn:
         left, right = _sides(answer, pairs)
         preference = Preference(answer.action)
         ledger.comparisons.add(answer.set, answer.name, left, right, preference, reviewer=answer.reviewer)
-    answers = ledger.comparisons.holding(answer.set, answer.question)
+    answers = ledger.comparisons.answers(answer.set, answer.question)
     return next_turn(pairs, answers, reviewer=answer.reviewer, random=random, again=again)
 
 

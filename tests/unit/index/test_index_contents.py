@@ -54,7 +54,7 @@ def test_spend_by_day_counts_everything_that_was_charged(ledger, orders, clock):
     orders.make(State.STORED, "unreported", charged=None)
     # Charged but not finished: its money is reserved, as for budgets.
     orders.make(State.SUBMITTED, "late", charged=4_000_000)
-    spend = ledger.set_spend.read("spots", tags=5)
+    spend = ledger.set_spend.read("spots", max_tags=5)
     assert [(day.day, day.orders, day.points) for day in spend.by_day] == [
         (date(2026, 4, 6), 2, 9_000_000),
         (date(2026, 4, 7), 1, 40_000),

@@ -160,7 +160,7 @@ def test_a_forgotten_task_is_not_paid_again(world):
     done = restore(world, prompt(1), prompt(2), prompt(3))
     [left] = done.not_restored
     assert left.location == "task task-3"
-    assert "the vendor does not know its task any more" in left.message
+    assert "the vendor no longer knows its task" in left.message
     assert answer(world, prompt(3)) is Outcome.SKIPPED
 
 

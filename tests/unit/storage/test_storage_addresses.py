@@ -86,7 +86,7 @@ def test_a_prefix_that_links_and_stores_would_change_is_refused(prefix, wrong):
     """The message says which part of it is wrong (s3)."""
     with pytest.raises(StoreError) as caught:
         VideoStore(CLIENT, "videos", prefix)
-    assert f"it holds {wrong!r}; set SEEDANCE_S3_PREFIX to names" in str(caught.value)
+    assert f"it contains {wrong!r}; set SEEDANCE_S3_PREFIX to names" in str(caught.value)
 
 
 @pytest.mark.parametrize("endpoint", ["https://account.r2.example.com/videos", "http://host:9000/videos/"])
