@@ -170,8 +170,8 @@ def price_drifts(orders: Iterable[Order]) -> list[PriceDrift]:
     """Return the drift of each type and resolution; estimates that are upper bounds do not count."""
     newest_table: dict[tuple[str, str], PriceDrift] = {}
     for (task_type, resolution, table), charged in _newest_charges(orders).items():
-        known = newest_table.get((task_type, resolution))
-        if known is None or known.newest[-1].order_id < charged[-1].order_id:
+        other = newest_table.get((task_type, resolution))
+        if other is None or other.newest[-1].order_id < charged[-1].order_id:
             deviating = tuple(order for order in charged if _deviates(_charge_factor(order)))
             drift = PriceDrift(task_type, resolution, table, tuple(charged), deviating)
             newest_table[task_type, resolution] = drift

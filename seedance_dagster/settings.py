@@ -262,8 +262,8 @@ def _shared_storage(home: Path) -> str | None:
 def _is_sqlite(storage: object) -> bool:
     if not isinstance(storage, dict):
         return False
-    named = storage.get("custom", storage)
-    return "sqlite" in storage or (isinstance(named, dict) and "Sqlite" in str(named.get("class")))
+    config = storage.get("custom", storage)
+    return "sqlite" in storage or (isinstance(config, dict) and "Sqlite" in str(config.get("class")))
 
 
 def _base_dir(storage: object) -> object:
@@ -281,5 +281,5 @@ def _describe(problem: Mapping[str, Any]) -> str:
         return f"{variable}: {problem['ctx']['error']}"
     [field] = [field for field in Settings.model_fields.values() if field.validation_alias == variable]
     noun, allowed = next(words for name, words in _ALLOWED.items() if name in str(field.annotation))
-    wrong = f"is not {noun}" if problem["type"].endswith("_parsing") else "is out of range"
-    return f"{variable}: {problem['input']!r} {wrong}; allowed are {allowed}"
+    fault = f"is not {noun}" if problem["type"].endswith("_parsing") else "is out of range"
+    return f"{variable}: {problem['input']!r} {fault}; allowed are {allowed}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from seedance_dagster.api.wire import whole_number
+from seedance_dagster.api.wire import as_mapping, whole_number
 from seedance_dagster.money import POINTS_PER_USD
 
 _POINTS_PER_CREDIT = 20_000  # 500 credits are 1 USD (vendor's facts, "Account")
@@ -39,7 +39,7 @@ class AccountInfo(BaseModel):
     @classmethod
     def parse(cls, data: object) -> AccountInfo:
         """Parse the `data` of an account's envelope."""
-        fields = _mapping(data)
+        fields = as_mapping(data)
         balances = {name: points for name, points in _balances(fields).items() if points is not None}
         largest = max(balances.values(), default=0)
         source = next((name for name, points in balances.items() if points >= largest - _ROUNDING), None)
@@ -55,7 +55,7 @@ class AccountInfo(BaseModel):
 
 def _balances(fields: Mapping[str, Any]) -> dict[str, int | None]:
     """Return the balance in points by the field that reports it, the most exact field first."""
-    quota, wallet = (_mapping(fields.get(name)) for name in ("quota", "wallet"))
+    quota, wallet = (as_mapping(fields.get(name)) for name in ("quota", "wallet"))
     points, packs = _points(wallet.get("point_remain"), 1), _in_packs(fields.get("credit_pack_info"))
     if points == 0 and packs is None and fields.get("credit_pack_info"):
         points = None  # there is a pack, and an empty wallet says nothing about it
@@ -70,7 +70,7 @@ def _balances(fields: Mapping[str, Any]) -> dict[str, int | None]:
 def _in_packs(info: object) -> int | None:
     """Return the credits of one pack, or of a list of packs, in points; None where a pack states none."""
     packs = info if isinstance(info, list) else [info]
-    amounts = [_points(_mapping(pack).get("available_credits"), _POINTS_PER_CREDIT) for pack in packs]
+    amounts = [_points(as_mapping(pack).get("available_credits"), _POINTS_PER_CREDIT) for pack in packs]
     known = [amount for amount in amounts if amount is not None]
     return sum(known) if known and len(known) == len(amounts) else None
 
@@ -85,7 +85,3 @@ def _points(value: object, points_each: int) -> int | None:
     except (InvalidOperation, ValueError, OverflowError):
         return None
     return points if 0 <= points <= _MOST_POINTS else None
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}

@@ -39,7 +39,7 @@ class LastLook:
 
     def leave(self) -> None:
         """Let the request leave at this moment; raise `HeldBackError` when the look is too old."""
-        age_s = max(now - then for now, then in zip(_now(), self._began, strict=True))
+        age_s = max(now - began for now, began in zip(_now(), self._began, strict=True))
         if age_s > self._lasts_s:
             raise HeldBackError(f"the process stood still for {age_s:.1f} s before the POST")
         self.left = True

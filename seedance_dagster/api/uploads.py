@@ -114,25 +114,25 @@ def _link_of(reply: Reply) -> str:
         if isinstance(url, str) and _is_link(url):
             return url
         raise VendorError("the file service answered without a link to the file")
-    said = f"{reply.message} (HTTP {reply.status}, code {reply.code})"
+    reply_text = f"{reply.message} (HTTP {reply.status}, code {reply.code})"
     codes = {reply.status, reply.code}
     if HTTPStatus.UNAUTHORIZED in codes:
-        raise AuthenticationError(f"the file service refuses the key: {said}; check GOAPI_API_KEY")
+        raise AuthenticationError(f"the file service refuses the key: {reply_text}; check GOAPI_API_KEY")
     if HTTPStatus.FORBIDDEN in codes and not reply.page:
         raise UploadRefusedError(
-            f"the account's plan has no uploads, says the vendor: {said}; give links to files that are "
+            f"the account's plan has no uploads, says the vendor: {reply_text}; give links to files that are "
             "public, or set SEEDANCE_REFERENCE_LINKS=presigned"
         )
     if HTTPStatus.TOO_MANY_REQUESTS in codes:
-        raise RateLimitError(f"the file service is busy: {said}", retry_after_s=reply.retry_after_s)
+        raise RateLimitError(f"the file service is busy: {reply_text}", retry_after_s=reply.retry_after_s)
     if reply.location or reply.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
         raise AddressError(
             f"the file service's address answers HTTP {reply.status} {reply.location}".rstrip()
             + "; check SEEDANCE_UPLOAD_URL"
         )
     if HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR and not reply.page:
-        raise UploadRefusedError(f"the file service refuses the file: {said}")
-    raise VendorError(f"the file service answered {said}", retry_after_s=reply.retry_after_s)
+        raise UploadRefusedError(f"the file service refuses the file: {reply_text}")
+    raise VendorError(f"the file service answered {reply_text}", retry_after_s=reply.retry_after_s)
 
 
 def _is_link(url: str) -> bool:

@@ -7,7 +7,7 @@ observed by clients; they only make reading more tolerant.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -73,6 +73,12 @@ class GenerationRequest(BaseModel):
     def with_watermark(self) -> GenerationRequest:
         """The request alone, without the removal of its video's watermark."""
         return self.model_copy(update={"remove_watermark": False}) if self.remove_watermark else self
+
+    def references(self) -> Iterator[tuple[ReferenceKind, int, str]]:
+        """Yield kind, position and URL of each reference; positions count from 1 within a kind."""
+        for kind in REFERENCE_KINDS:
+            for position, url in enumerate(getattr(self, f"{kind}_urls"), 1):
+                yield kind, position, url
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON body of the POST, without fields that are not set."""
@@ -158,12 +164,12 @@ class Task(BaseModel):
     @classmethod
     def parse(cls, data: object) -> Task | None:
         """Parse the `data` of an envelope; return None when it has no task id."""
-        fields = _mapping(data)
+        fields = as_mapping(data)
         task_id = _text(fields.get("task_id")).strip()
         if not task_id.strip("0-"):  # an empty UUID is not an id either
             return None
-        meta, error = _mapping(fields.get("meta")), fields.get("error")
-        usage = _mapping(meta.get("usage"))
+        meta, error = as_mapping(fields.get("meta")), fields.get("error")
+        usage = as_mapping(meta.get("usage"))
         raw_status = _text(fields.get("status"))
         return cls(
             task_id=task_id,
@@ -171,7 +177,7 @@ class Task(BaseModel):
             status=TaskStatus(status_meaning(raw_status) or TaskStatus.UNKNOWN),
             raw_status=raw_status.strip()[:100],
             mark=echoed_mark(fields.get("config")),
-            input=_mapping(fields.get("input")),
+            input=as_mapping(fields.get("input")),
             output=names_in(fields.get("output")),
             video_url=video_link(fields),
             points_held=_points(usage.get("frozen")) or 0,
@@ -180,7 +186,7 @@ class Task(BaseModel):
             started_at=parse_time(meta.get("started_at")),
             ended_at=parse_time(meta.get("ended_at")),
             logs=tuple(texts_of(fields.get("logs") or fields.get("log"))),
-            error_code=whole_number(_mapping(error).get("code")) or 0,
+            error_code=whole_number(as_mapping(error).get("code")) or 0,
             error_message=" ".join(dict.fromkeys(error_texts(error))),
         )
 
@@ -221,14 +227,14 @@ class HistoryPage(BaseModel):
     @classmethod
     def parse(cls, data: object) -> HistoryPage | None:
         """Parse the `data` of a history's envelope; return None when it has no list of tasks."""
-        fields = _mapping(data)
+        fields = as_mapping(data)
         entries = fields.get("data")
         if entries is None and "data" in fields:
             entries = []  # an empty page may be null
         if not isinstance(entries, list):
             return None
         rows = []
-        for row in map(_mapping, entries):
+        for row in map(as_mapping, entries):
             task_id = _text(row.get("task_id")).strip()
             if not task_id:
                 return None  # an unreadable row does not prove that a task is absent
@@ -275,7 +281,8 @@ def _points(value: object) -> int | None:
     return number if number is not None and 0 <= number <= _MOST_POINTS else None
 
 
-def _mapping(value: object) -> dict[str, Any]:
+def as_mapping(value: object) -> dict[str, Any]:
+    """Return a mapping with texts as keys; empty for any other value."""
     return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
 
 

@@ -46,10 +46,12 @@ def inspect_video(path: Path, *, with_poster: bool = True) -> Inspection:
         poster = Path(folder) / "poster.jpg"
         files = [path, poster] if with_poster else [path]
         answers, end = READERS.read(*map(str, files), answers=len(files))
-        facts, cut = [*answers, {"problem": end}, {"problem": end}][:2]
-        picture = poster.read_bytes() if with_poster and "problem" not in cut else None
+        facts, poster_answer = [*answers, {"problem": end}, {"problem": end}][:2]
+        picture = poster.read_bytes() if with_poster and "problem" not in poster_answer else None
     problem = facts.get("problem")
-    return Inspection(None if problem else _probe(facts["probe"]), problem, picture, cut.get("problem"))
+    return Inspection(
+        None if problem else _probe(facts["probe"]), problem, picture, poster_answer.get("problem")
+    )
 
 
 def probe_video(path: Path) -> Probe:

@@ -133,9 +133,9 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
         return None, problems
     left_out = dict(raw.left_out)
     left_out |= {prompt_id: "; ".join(map(str, reasons)) for prompt_id, reasons in failed.items()}
-    named = set(left_out.values())
+    row_reasons = set(left_out.values())
     unread = [str(problem) for problem in raw.problems if problem.severity == "error"]
-    unread = [reason for reason in unread if reason not in named]
+    unread = [reason for reason in unread if reason not in row_reasons]
     if "" in left_out:
         unread.append(left_out.pop(""))  # its id is invalid, so it may be any prompt
     prompt_set = PromptSet(
@@ -180,10 +180,10 @@ def _unused_rights(raw: RawSet, prompts: Sequence[Prompt]) -> Iterator[Problem]:
     if not raw.reference_rights:
         return
     used = set[str]().union(*(places_of(prompt.request) for prompt in prompts))
-    for written in raw.reference_rights:
-        if reference_place(written) not in used:
+    for reference in raw.reference_rights:
+        if reference_place(reference) not in used:
             message = "is not a reference of any prompt; write it as the prompt does"
-            yield Problem(source=raw.source, field=f"reference_rights.{written}", message=message)
+            yield Problem(source=raw.source, field=f"reference_rights.{reference}", message=message)
 
 
 def ids_of(rows: Sequence[Row]) -> list[str]:

@@ -77,7 +77,7 @@ def set_document(
         raise PromptSetError(column_problems)
     prompts: list[Any] = [problem.prompt for problem in table.problems if problem.severity == "error"]
     for row in rows:
-        own = row.fields.get("tags")
-        tags = {**(own if isinstance(own, Mapping) else {}), **row.tags}
+        own_tags = row.fields.get("tags")
+        tags = {**(own_tags if isinstance(own_tags, Mapping) else {}), **row.tags}
         prompts.append({**row.fields, **({"tags": tags} if tags else {})})
     return {"name": name, **settings, "on_bad_rows": "skip", "prompts": prompts}

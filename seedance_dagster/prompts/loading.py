@@ -126,7 +126,7 @@ def load_prompt_sets(
         checked = _check(files, catalog, _last.get(key, {}))
     _last[key] = checked
     problems += files.problems
-    others, shown = list(problems), list[LoadedFile]()
+    other_problems, loaded = list(problems), list[LoadedFile]()
     sets: dict[str, PromptSet] = {}
     unusable: dict[str, Sequence[Problem]] = {}
     for source, file in checked.items():
@@ -139,17 +139,17 @@ def load_prompt_sets(
         elif prompt_set.name in sets:
             message = f"is {prompt_set.name!r}, as in {sets[prompt_set.name].source}; names must be unique"
             problems.append(Problem(source=source, field="name", message=message))
-            others.append(problems[-1])
+            other_problems.append(problems[-1])
         else:
             sets[prompt_set.name] = prompt_set
-        shown.append(LoadedFile(source, name, videos, tuple(file.problems), file.digest))
+        loaded.append(LoadedFile(source, name, videos, tuple(file.problems), file.digest))
     unusable = {name: reasons for name, reasons in unusable.items() if name and name not in sets}
     return LoadedPromptSets(
         tuple(sets[name] for name in sorted(sets)),
         tuple(problems),
         catalog,
         unusable,
-        (*shown, *_other_files(others)),
+        (*loaded, *_other_files(other_problems)),
     )
 
 
@@ -166,14 +166,16 @@ def _check(files: PromptFiles, catalog: Catalog, last: dict[str, _Checked]) -> d
         for file in files.files
         if file.suffix in DOCUMENTS
     }
-    named = {document.content.table for document in documents.values()}
-    taken = {_source_beside(files, name) for name in named if name and not name.lower().endswith(SETS)}
+    tables = {document.content.table for document in documents.values()}
+    table_sources = {
+        _source_beside(files, name) for name in tables if name and not name.lower().endswith(SETS)
+    }
     checked = {}
     for file in files.files:
         if file.source in documents:
-            if file.source not in taken:
+            if file.source not in table_sources:
                 checked[file.source] = documents[file.source]
-        elif file.source not in taken:
+        elif file.source not in table_sources:
             checked[file.source] = _check_file(file, files, catalog, last.get(file.source))
     return checked
 

@@ -197,9 +197,9 @@ class PromptSet:
 
     def why_missing(self, key: str) -> str:
         """Return why a partition is not asked for: its prompt has an error, or is gone."""
-        known = self.left_out.get(key.partition(".")[0])
-        if known is not None:
-            return known
+        reason = self.left_out.get(key.partition(".")[0])
+        if reason is not None:
+            return reason
         gone = "there is no such prompt in its file"
         if not self.unread:
             return gone

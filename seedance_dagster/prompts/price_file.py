@@ -151,13 +151,13 @@ def _type(
 ) -> TaskType | None:
     """Return the limits of one type: those of the type that `like` names, with its own changes."""
     like = entry.get("like", name)
-    wrong = [field for field in entry if field not in ("like", *_LIMITS)]
-    for field in wrong:
+    unknown = [field for field in entry if field not in ("like", *_LIMITS)]
+    for field in unknown:
         report(f"types.{name}.{field}", f"is not a field; fields are like, {', '.join(_LIMITS)}")
     base = packaged.get(like) if isinstance(like, str) else None
     if base is None:
         report(f"types.{name}.like", f"is {shown(entry.get('like'))}; allowed are {', '.join(packaged)}")
-    if wrong or base is None:
+    if unknown or base is None:
         return None
     own = {field: value for field, value in entry.items() if field != "like"}
     try:

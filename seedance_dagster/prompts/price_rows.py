@@ -144,22 +144,23 @@ def _check_dates(rows: Sequence[tuple[int, PriceRow]], report: Report) -> None:
     prices: dict[tuple[str, str, bool], list[tuple[int, PriceRow]]] = {}
     for number, row in rows:
         prices.setdefault((row.type, row.resolution, row.promotion), []).append((number, row))
-    for same in prices.values():
-        same.sort(key=lambda item: (item[1].valid_from or _ALWAYS, item[0]))
-        before, end = same[0][0], same[0][1].valid_until or _FOR_EVER
-        for number, later in same[1:]:
+    for group in prices.values():
+        group.sort(key=lambda item: (item[1].valid_from or _ALWAYS, item[0]))
+        previous, end = group[0][0], group[0][1].valid_until or _FOR_EVER
+        for number, later in group[1:]:
             start = later.valid_from or _ALWAYS
             place = row_place(number, later.type)
             if start < end:
-                report("valid_from", f"begins before row {before} ends, for the same price", place)
+                report("valid_from", f"begins before row {previous} ends, for the same price", place)
             elif start > end and not later.promotion:
                 report(
                     "valid_from",
-                    f"leaves a gap: row {before} ends at {_moment(end)}, this one begins at {_moment(start)}",
+                    f"leaves a gap: row {previous} ends at {_moment(end)}, this one begins at "
+                    f"{_moment(start)}",
                     place,
                 )
             if (later.valid_until or _FOR_EVER) > end:
-                before, end = number, later.valid_until or _FOR_EVER
+                previous, end = number, later.valid_until or _FOR_EVER
 
 
 def _moment(at: datetime) -> str:

@@ -174,7 +174,7 @@ def _of_text(read: Callable[[str, str], Table]) -> Callable[[bytes, str, Columns
 
 
 def _csv(content: bytes, source: str, columns: Columns) -> Table:
-    return read_csv(decode(content), source, columns.wanted)
+    return read_csv(decode(content), source, columns.required)
 
 
 _READERS: Mapping[str, Callable[[bytes, str, Columns], Table]] = {

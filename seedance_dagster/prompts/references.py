@@ -54,7 +54,7 @@ def read_references(
 
 def s3_references(request: GenerationRequest) -> Iterator[FileReference]:
     """Yield the references of a request to objects in S3."""
-    for url in (*request.image_urls, *request.video_urls, *request.audio_urls):
+    for _, _, url in request.references():
         file = FileReference.parse(url)
         if file is not None and file.in_s3:
             yield file

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest
+from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.prompts.bounds import MAX_TAG_CHARACTERS
 from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.prompts.links import unsigned_link
@@ -68,7 +68,7 @@ def rights_of(request: GenerationRequest, own: Rights, of_references: AllRights)
     """
     rights = {OF_PROMPT: dict(own)} if own else {}
     by_place = {reference_place(reference): terms for reference, terms in of_references.items()}
-    for kind, position, url in _references(request) if by_place else ():
+    for kind, position, url in request.references() if by_place else ():
         if terms := by_place.get(reference_place(url)):
             rights[f"{kind}{position}"] = dict(terms)
     return rights
@@ -76,19 +76,13 @@ def rights_of(request: GenerationRequest, own: Rights, of_references: AllRights)
 
 def places_of(request: GenerationRequest) -> set[str]:
     """Return the places of a request's references."""
-    return {reference_place(url) for _, _, url in _references(request)}
+    return {reference_place(url) for _, _, url in request.references()}
 
 
 def reference_place(reference: str) -> str:
     """Return what all references to one file share: its path, or its unsigned link."""
     file = FileReference.parse(reference)
     return unsigned_link(reference) if file is None else file.location
-
-
-def _references(request: GenerationRequest) -> Iterator[tuple[str, int, str]]:
-    for kind in REFERENCE_KINDS:
-        for position, url in enumerate(getattr(request, f"{kind}_urls"), 1):
-            yield kind, position, url
 
 
 def _is_text(rights: Mapping[Any, Any]) -> bool:

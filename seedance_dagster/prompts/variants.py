@@ -42,16 +42,16 @@ class _Expansion:
 
     Attributes:
         left_out: Why a prompt gave no variants, by its id.
-        wrong: The problems of single prompts.
-        used: The names of the matrix that some prompt varies in.
+        prompt_problems: The problems of single prompts.
+        used_axes: The names of the matrix that some prompt varies in.
         total: The number of rows without the limit.
     """
 
     raw: RawSet
     matrix: Matrix
     left_out: dict[str, str] = field(default_factory=dict)
-    wrong: list[Problem] = field(default_factory=list)
-    used: set[str] = field(default_factory=set)
+    prompt_problems: list[Problem] = field(default_factory=list)
+    used_axes: set[str] = field(default_factory=set)
     total: int = 0
 
     def rows(self) -> Iterator[Row]:
@@ -63,15 +63,15 @@ class _Expansion:
 
     def problems(self) -> Iterator[Problem]:
         """Yield the problems of the matrix and the prompts."""
-        yield from self.wrong
+        yield from self.prompt_problems
         has_text = [row.fields.get("prompt") is not None for row in self.raw.rows]
         if self.matrix.template is not None and has_text and all(has_text):
             message = (
                 "is for prompts without a text, and each one has a text: leave out the template or the texts"
             )
             yield Problem(source=self.raw.source, field="template", message=message)
-        for name in sorted(set(self.matrix.axes) - self.used):
-            if self.raw.rows and not self.wrong:
+        for name in sorted(set(self.matrix.axes) - self.used_axes):
+            if self.raw.rows and not self.prompt_problems:
                 message = (
                     "is set by each prompt itself, so there is nothing to vary: leave it out here or there"
                     if name in VARIED_FIELDS
@@ -113,7 +113,7 @@ class _Expansion:
         tags = self._tags(row)
         try:
             axes = self.matrix.axes_of({**row.fields, **self._own_tags(row)}, text)
-            self.used |= axes.keys()
+            self.used_axes |= axes.keys()
             room = max(0, self.matrix.max_prompts - self.total)
             self.total += count(axes)
             for values in islice(combinations(axes), room):
@@ -121,19 +121,19 @@ class _Expansion:
                 yield self._variant(row, base, values, filled(text, texts))
         except PlaceholderError as error:
             problem = Problem(source=self.raw.source, prompt=row.place, field="prompt", message=str(error))
-            self.wrong.append(problem)
+            self.prompt_problems.append(problem)
             self.left_out[base] = str(problem)
 
     def _variant(self, row: Row, base: str, values: Mapping[str, Any], text: str) -> Row:
         texts = {name: tag_text(value) for name, value in values.items()}
-        shown = ", ".join(f"{name}={value}" for name, value in texts.items())
+        label = ", ".join(f"{name}={value}" for name, value in texts.items())
         varied = {name: value for name, value in values.items() if name in VARIED_FIELDS}
         tags = {name: value for name, value in texts.items() if name not in VARIED_FIELDS}
         template = {} if TEMPLATE_TAG in self._tags(row) else {TEMPLATE_TAG: base}
         variant = variant_id(base, list(values.values()), MAX_ID_CHARACTERS)
         return replace(
             row,
-            place=f"{row.place}, {shown}" if shown else row.place,
+            place=f"{row.place}, {label}" if label else row.place,
             fields={**row.fields, **varied, "prompt": text, "id": variant},
             tags={**row.tags, **tags, **template},
             variant=texts,

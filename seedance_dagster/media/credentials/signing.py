@@ -118,16 +118,16 @@ class Signer:
             raise
         except Exception as error:  # noqa: BLE001  a foreign file may make the library raise anything
             raise CredentialError(f"the video cannot be signed: {error}") from None
-        written = read_credential(target)
+        credential = read_credential(target)
         if (
-            written is None
-            or written.state is CredentialState.INVALID
-            or written.task_id != provenance.task_id
+            credential is None
+            or credential.state is CredentialState.INVALID
+            or credential.task_id != provenance.task_id
         ):
-            reasons = "; ".join(written.reasons) if written else "it has no credential"
+            reasons = "; ".join(credential.reasons) if credential else "it has no credential"
             raise CredentialError(f"the signed copy cannot be verified: {reasons}")
         return {
-            "label": written.label,
+            "label": credential.label,
             "algorithm": _ALGORITHM,
             "certificate": {
                 "subject": identity.subject,

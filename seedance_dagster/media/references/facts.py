@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any
 
-from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest
+from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.references import CachedProbe
 from seedance_dagster.net.redaction import strip_query
@@ -98,10 +99,8 @@ class KnownFiles:
 
 
 def references_of(request: GenerationRequest) -> Iterator[Reference]:
-    """Yield the references of a request, kind by kind."""
-    for kind in REFERENCE_KINDS:
-        for position, url in enumerate(getattr(request, f"{kind}_urls"), 1):
-            yield Reference(kind, position, url)
+    """Return the references of a request, kind by kind."""
+    return starmap(Reference, request.references())
 
 
 def url_hash(url: str) -> str:

@@ -28,7 +28,7 @@ pa.set_cpu_count(1)
 pa.set_io_thread_count(1)
 
 
-def read_parquet(path: Path, wanted: str) -> Unpacked:
+def read_parquet(path: Path, required: str) -> Unpacked:
     """Read one prompt per row of a Parquet file.
 
     Its metadata is read first: a file that unpacks to too much is refused before it is unpacked.
@@ -39,7 +39,7 @@ def read_parquet(path: Path, wanted: str) -> Unpacked:
     with _errors("is not valid Parquet"):
         file = pq.ParquetFile(path, memory_map=True)
         check_rows(file.metadata.num_rows)
-        names, problems = _usable(file.schema_arrow, wanted)
+        names, problems = _usable(file.schema_arrow, required)
         kept = set(names)
         groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
         all_chunks = (group.column(number) for group in groups for number in range(group.num_columns))
@@ -52,7 +52,7 @@ def read_parquet(path: Path, wanted: str) -> Unpacked:
     return Unpacked(names, _rows(batches, "is not valid Parquet"), problems)
 
 
-def read_arrow(path: Path, wanted: str) -> Unpacked:
+def read_arrow(path: Path, required: str) -> Unpacked:
     """Read one prompt per row of an Arrow or Feather file.
 
     Raises:
@@ -63,7 +63,7 @@ def read_arrow(path: Path, wanted: str) -> Unpacked:
         # A file is a stream, followed by a table of contents.
         is_file = content[: len(_ARROW_MAGIC)].to_pybytes() == _ARROW_MAGIC
         reader = pa.ipc.open_stream(content.slice(_MAGIC_BYTES) if is_file else content)
-        names, problems = _usable(reader.schema, wanted)
+        names, problems = _usable(reader.schema, required)
         batches = (batch.select(names) for batch in reader)
     return Unpacked(names, _rows(batches, "is not a valid Arrow file"), problems)
 
@@ -79,13 +79,13 @@ def _errors(words: str) -> Iterator[None]:
         raise UnreadableError(f"{words}: {first_line(error)}") from None
 
 
-def _usable(schema: pa.Schema, wanted: str) -> tuple[list[str], list[dict[str, Any]]]:
+def _usable(schema: pa.Schema, required: str) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the columns to read, and the problems of those that are left out."""
     check_columns(len(schema.names))
     if len(set(schema.names)) != len(schema.names) or "" in schema.names:
         raise UnreadableError("has two columns with the same name, or one without a name")
-    if wanted not in schema.names:
-        raise no_prompt(schema.names, wanted)
+    if required not in schema.names:
+        raise no_prompt(schema.names, required)
     names, problems = [], []
     for field in schema:
         reason = _unusable(field.type)
@@ -96,8 +96,8 @@ def _usable(schema: pa.Schema, wanted: str) -> tuple[list[str], list[dict[str, A
             )
         elif field.name != _PANDAS_INDEX:
             names.append(field.name)
-    if wanted not in names:
-        raise UnreadableError(f"needs texts in the column {wanted}, not bytes")
+    if required not in names:
+        raise UnreadableError(f"needs texts in the column {required}, not bytes")
     return names, problems
 
 

@@ -18,17 +18,17 @@ _INDEX_NAMES = ("", "Unnamed: 0")  # pandas' index, written and read again
 _MOST_HEADER = 100_000
 
 
-def read_csv(text: str, source: str, wanted: str) -> Table:
+def read_csv(text: str, source: str, required: str) -> Table:
     """Read a header and one prompt per row; an empty cell counts as not set.
 
-    The delimiter is the one that gives the header a column `wanted`.
+    The delimiter is the one that gives the header a column `required`.
 
     Raises:
         UnreadableError: The file is not CSV, or has no such column.
     """
     check_lines(text.count("\n"))
     text = _SEPARATOR.sub("\n", text, count=1)
-    delimiter = _delimiter(text, wanted)
+    delimiter = _delimiter(text, required)
     check_values(text.count(delimiter))  # one row may hold them all
     reader = csv.reader(
         io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=True
@@ -39,8 +39,8 @@ def read_csv(text: str, source: str, wanted: str) -> Table:
         first = next((cells for cells in reader if any(map(str.strip, cells))), [])
         header = [name.strip() for name in first]
         check_columns(len(header))
-        if wanted not in header:
-            raise no_prompt(filter(None, header), wanted)
+        if required not in header:
+            raise no_prompt(filter(None, header), required)
         for cells in reader:
             if not any(map(str.strip, cells)):
                 continue
@@ -66,10 +66,10 @@ def read_csv(text: str, source: str, wanted: str) -> Table:
     )
 
 
-def _delimiter(text: str, wanted: str) -> str:
+def _delimiter(text: str, required: str) -> str:
     header = text[:_MOST_HEADER].lstrip("\r\n\t ,;|").partition("\n")[0]
     for delimiter in _DELIMITERS:
-        if wanted in (name.strip().strip('"') for name in header.split(delimiter)):
+        if required in (name.strip().strip('"') for name in header.split(delimiter)):
             return delimiter
     return ","
 

@@ -26,7 +26,7 @@ from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
 _PIECE_BYTES = 1024 * 1024
 
 
-def read_xlsx(path: Path, wanted: str) -> Unpacked:
+def read_xlsx(path: Path, required: str) -> Unpacked:
     """Read a header and one prompt per row of the first visible sheet; an empty cell counts as not set.
 
     Hidden content is not ordered: a hidden sheet is skipped, a hidden row is a problem.
@@ -46,7 +46,7 @@ def read_xlsx(path: Path, wanted: str) -> Unpacked:
             numbered = _filled(sheet)
             header = next(numbered, (0, ()))[1]
             try:
-                names = _names(header, wanted)
+                names = _names(header, required)
             except UnreadableError as error:
                 if not others:
                     raise
@@ -99,13 +99,13 @@ def _check_parts(parts: zipfile.ZipFile) -> None:
                 check_values(elements)
 
 
-def _names(header: tuple[Any, ...], wanted: str) -> dict[int, str]:
+def _names(header: tuple[Any, ...], required: str) -> dict[int, str]:
     """Return the names of the columns by position."""
     texts = ["" if cell is None else str(cell).strip() for cell in header]
     check_columns(len(texts))
     names = {position: name for position, name in enumerate(texts) if name}
-    if wanted not in names.values():
-        raise no_prompt(names.values(), wanted)
+    if required not in names.values():
+        raise no_prompt(names.values(), required)
     if len(set(names.values())) != len(names):
         raise UnreadableError("has two columns with the same name; rename one of them")
     return names

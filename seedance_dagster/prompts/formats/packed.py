@@ -39,7 +39,7 @@ def read_packed(content: bytes, source: str, columns: Columns) -> Table:
         with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
             table, rows = Path(folder, f"table{suffix}"), Path(folder, "rows.jsonl")
             table.write_bytes(content)
-            answers, end = READERS.read(str(table), str(rows), columns.wanted)
+            answers, end = READERS.read(str(table), str(rows), columns.required)
             if end:
                 raise UnreadableError(f"cannot be read: {end}")
             [answer] = answers

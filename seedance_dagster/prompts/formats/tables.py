@@ -61,7 +61,7 @@ class Columns:
     needed: str = "prompt"
 
     @property
-    def wanted(self) -> str:
+    def required(self) -> str:
         """The column that holds the prompts, or that their template needs."""
         return self.fields.get("prompt", self.needed)
 
@@ -91,7 +91,7 @@ def rows_of(table: Table, columns: Columns, source: str) -> tuple[list[Row], lis
     problems += _hidden_problems(table, fields, tags, source)
     rows = []
     for place, cells in table.rows:
-        if table.untyped and cells.get(columns.wanted) == columns.wanted:
+        if table.untyped and cells.get(columns.required) == columns.required:
             message = "repeats the header, as in files that were joined; remove the line"
             problems.append(Problem(source=source, prompt=place, message=message))
             continue
@@ -114,7 +114,7 @@ def has_value(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and value != value)  # noqa: PLR0124  NaN
 
 
-def no_prompt(names: Iterable[str], wanted: str = "prompt") -> UnreadableError:
+def no_prompt(names: Iterable[str], required: str = "prompt") -> UnreadableError:
     """Return the error of a table without a column of prompts, with its columns and what to do."""
     names = list(names)
     listed = ", ".join(shown(name, 40) for name in names[:_SHOWN_COLUMNS]) or "none"
@@ -125,12 +125,12 @@ def no_prompt(names: Iterable[str], wanted: str = "prompt") -> UnreadableError:
         if likely is None
         else f"; rename it, or name the table in a YAML set with columns: {{prompt: {shown(likely, 40)}}}"
     )
-    return UnreadableError(f"needs a column named {wanted}; its columns are {listed}{more}{remedy}")
+    return UnreadableError(f"needs a column named {required}; its columns are {listed}{more}{remedy}")
 
 
 def _check_columns(names: Mapping[str, None], columns: Columns) -> None:
-    if columns.wanted not in names:
-        raise no_prompt(names, columns.wanted)
+    if columns.required not in names:
+        raise no_prompt(names, columns.required)
     for name, column in columns.fields.items():
         if column not in names:
             raise UnreadableError(f"has no column {shown(column)}, which columns.{name} names")

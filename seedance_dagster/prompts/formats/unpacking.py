@@ -28,12 +28,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent decides when it ends
     limits: ProcessLimits | None = None
     for line in sys.stdin:
-        table, rows, wanted = json.loads(line)
+        table, rows, required = json.loads(line)
         read = _reader(Path(table).suffix)
         limits = limits or ProcessLimits(BOUNDS)  # after the import of the library, which maps much memory
         limits.renew()
         try:
-            answer = _unpack(read(Path(table), wanted), Path(rows))
+            answer = _unpack(read(Path(table), required), Path(rows))
         except UnreadableError as error:
             answer = {"problem": str(error)}
         except MemoryError:
