@@ -56,10 +56,9 @@ def draw(trace: Trace) -> Tree:
 
 
 def _add_partition(tree: Tree, trace: Trace, partition: TracedPartition) -> None:
-    count = len(partition.orders)
     head = (
-        f"Prompt {partition.prompt_set}/{partition.partition}: {count} order{'s' * (count != 1)}, "
-        f"{partition.in_flight} in flight, {_usd(partition.points_charged)} charged"
+        f"Prompt {partition.prompt_set}/{partition.partition}: {counted(len(partition.orders), 'order')}, "
+        f"{partition.in_flight} in flight, {usd_text(partition.points_charged)} charged"
     )
     branch = tree.add(_line(head, here=trace.origin.form is Form.PARTITION))
     by_request: dict[str, list[TracedOrder]] = {}
@@ -102,7 +101,7 @@ def _add_order(tree: Tree, trace: Trace, traced: TracedOrder, *, known: Sequence
     if traced.references != known:
         _add_references(branch, traced.references)
     branch.add(_text(", ".join(_times(traced))))
-    estimate = f"{_usd(order.estimated_points)} by {order.price_table}: {order.price_formula}"
+    estimate = f"{usd_text(order.estimated_points)} by {order.price_table}: {order.price_formula}"
     branch.add(_text(f"Estimated {estimate}"))
     if order.error_message:
         kind = f" ({order.error_class})" if order.error_class else ""
@@ -189,7 +188,9 @@ def _add_task(tree: Tree, traced: TracedOrder, *, here: bool) -> None:
     money = {"held": order.points_held, "charged": order.points_charged}
     parts = [f"{word} {_at(at)}" for word, at in times.items() if at is not None]
     parts += [
-        f"{word} {points:,} points ({_usd(points)})" for word, points in money.items() if points is not None
+        f"{word} {points:,} points ({usd_text(points)})"
+        for word, points in money.items()
+        if points is not None
     ]
     branch = tree.add(_line(f"Task {order.task_id}: {', '.join(parts)}", here=here))
     for line in redact(order.vendor_logs or []):
@@ -228,7 +229,3 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 def _at(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S}"
-
-
-def _usd(points: int) -> str:
-    return f"{usd_text(points)}"

@@ -30,9 +30,6 @@ from seedance_dagster.prompts.assembly import PROMPT_FIELDS, RawSet, Row, assemb
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
 from seedance_dagster.prompts.problems import Problem, PromptSetError
 
-IN_CODE = "in_code"
-"""The prompt set of videos that are ordered in code, unless another one is named."""
-
 _SOURCE = "generate"
 _OWNER = "code"
 _log = logging.getLogger("seedance_dagster")
@@ -40,7 +37,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class InCode:
+class VideoInCode:
     """A video to order in code.
 
     Attributes:
@@ -53,9 +50,9 @@ class InCode:
 
     request: GenerationRequest | Mapping[str, Any]
     key: str
-    prompt_set: str = IN_CODE
-    take: int = 1
-    max_points: int | None = None
+    prompt_set: str
+    take: int
+    max_points: int | None
 
     def order(self, services: Services) -> Order:
         """Return the order of the video: an existing one, or a new one.
@@ -131,8 +128,8 @@ class InCode:
             )
 
 
-def generate(services: Services, wanted: InCode) -> Video:
-    """Order a video, wait until it is stored, and return it; raise as `InCode.order` and `InCode.video`."""
+def generate(services: Services, wanted: VideoInCode) -> Video:
+    """Order a video, wait until it is stored, and return it; raise as its `order` and `video`."""
     order = _outside_of_loops(partial(wanted.order, services))
     if order.state in OPEN:
         work = partial(advance, services, owner=worker_name(_OWNER), only=[order.order_id])
@@ -142,7 +139,7 @@ def generate(services: Services, wanted: InCode) -> Video:
     return wanted.video(services, order)
 
 
-async def generate_async(services: Services, wanted: InCode) -> Video:
+async def generate_async(services: Services, wanted: VideoInCode) -> Video:
     """Do the same as `generate` without blocking; cancelling it ends the wait, not the order."""
     order = await asyncio.to_thread(wanted.order, services)
     if order.state in OPEN:

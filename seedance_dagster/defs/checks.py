@@ -43,12 +43,12 @@ def build_set_checks(names: Names, name: str, source: PromptSource) -> dg.AssetC
 
         with as_failure(), services_of(context, names) as services:
             check_ledger(context.instance, services.ledger, [name])
-            own = next(
+            set_budgets = next(
                 (loaded.budgets for loaded in source.load(services.store).sets if loaded.name == name), {}
             )
             cut_missing_posters(services, name, actor=f"run {context.run.run_id}")
             selected = {key.name: CHECKS[key.name] for key in context.selected_asset_check_keys}
-            yield from check_results(services, name, selected, budgets_for(services, name, own))
+            yield from check_results(services, name, selected, budgets_for(services, name, set_budgets))
 
     return checks
 

@@ -199,19 +199,21 @@ def shared_definitions(
     declared = source.load().names
     prompt_files, readable = build_prompt_files(names, source, declared)
     scoring = build_score_job(names, source, resources)
-    started: list[Any] = [advance, pending, scoring, *build_generate_jobs(names, declared)]
+    sensor_jobs: list[Any] = [advance, pending, scoring, *build_generate_jobs(names, declared)]
     if source.tables:
-        started.append(build_read_job(names, [asset_key(name, PROMPT_TABLE) for name in source.tables]))
+        sensor_jobs.append(build_read_job(names, [asset_key(name, PROMPT_TABLE) for name in source.tables]))
     return dg.Definitions(
         assets=[prompt_files],
         asset_checks=[readable],
-        jobs=[*started, build_plan_job(names, source, resources)],
+        jobs=[*sensor_jobs, build_plan_job(names, source, resources)],
         schedules=[
             build_pending_schedule(names, pending, source, pending_usd_per_run),
             build_checks_schedule(names, declared),
         ],
         sensors=[
-            build_sensor(names, source, declared, status, started, pending_usd_per_run=pending_usd_per_run)
+            build_sensor(
+                names, source, declared, status, sensor_jobs, pending_usd_per_run=pending_usd_per_run
+            )
         ],
         resources={**resources, names(VIDEO_INPUTS): build_video_inputs(names)},
     )

@@ -107,9 +107,9 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
             ...     video = seedance.generate({"prompt": "a lighthouse at dusk"}, key="hero-shot")
         """
         from seedance_dagster.datasets.in_code import generate
-        from seedance_dagster.defs.steps.in_code import wanted_in_code
+        from seedance_dagster.defs.steps.in_code import video_in_code
 
-        wanted = wanted_in_code(request, key, prompt_set, take, max_cost_usd)
+        wanted = video_in_code(request, key, prompt_set, take, max_cost_usd)
         with self._services(prompt_set) as services:
             return generate(services, wanted)
 
@@ -124,9 +124,9 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
     ) -> Video:
         """Do the same as `generate` without blocking; cancelling it ends the wait, not the order."""
         from seedance_dagster.datasets.in_code import generate_async
-        from seedance_dagster.defs.steps.in_code import wanted_in_code
+        from seedance_dagster.defs.steps.in_code import video_in_code
 
-        wanted = wanted_in_code(request, key, prompt_set, take, max_cost_usd)
+        wanted = video_in_code(request, key, prompt_set, take, max_cost_usd)
         with self._services(prompt_set) as services:
             return await generate_async(services, wanted)
 

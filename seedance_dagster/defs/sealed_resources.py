@@ -41,10 +41,10 @@ def sealed(
 
     @dg.resource(config_schema={}, description=(type(resource).__doc__ or "").partition("\n")[0])
     def build(context: dg.InitResourceContext) -> Any:
-        made = make()
+        initialized = make()
         if finish is not None:
-            finish(made, context)
-        return made
+            finish(initialized, context)
+        return initialized
 
     return build
 
@@ -55,8 +55,8 @@ def sealed_api(
     """Return the sealed API, whose orders in code use the same bucket and ledger."""
     make_store, make_ledger = _maker(video_store), _maker(ledger)
 
-    def finish(made: SeedanceResource, context: dg.InitResourceContext) -> None:
-        made.using(make_store(), make_ledger(), context.instance)
+    def finish(api: SeedanceResource, context: dg.InitResourceContext) -> None:
+        api.using(make_store(), make_ledger(), context.instance)
 
     return sealed(seedance, finish)
 
@@ -64,7 +64,7 @@ def sealed_api(
 def _maker(resource: dg.ConfigurableResource[Any]) -> Callable[[], Any]:
     @cache  # making one takes Dagster a tenth of a second, at every tick and step
     def make() -> Any:
-        with resource.process_config_and_initialize_cm() as made:
-            return made
+        with resource.process_config_and_initialize_cm() as initialized:
+            return initialized
 
     return make

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +102,6 @@ def _threshold(text: str, sign: str, value: str) -> Threshold:
         raise ConditionError(f"{text!r}: {sign} does not compare with {value!r}; {_ALLOWED}") from None
 
 
-def select(videos: Iterable[ReviewedVideo], conditions: Iterable[Condition]) -> list[ReviewedVideo]:
+def select(videos: Iterable[ReviewedVideo], conditions: Sequence[Condition]) -> list[ReviewedVideo]:
     """Return the videos that meet all conditions."""
-    wanted = list(conditions)
-    return [video for video in videos if all(condition.holds(video) for condition in wanted)]
+    return [video for video in videos if all(condition.holds(video) for condition in conditions)]

@@ -73,12 +73,12 @@ def plan_of(prompt_set: PromptSet, own: Sequence[Score] | None) -> tuple[ScorePl
     names = _ScoreNames(prompt_set, own)
     chosen = {score.name: score for score in own or ()}
     thresholds: dict[str, Threshold] = {}
-    for wanted in prompt_set.scores:
-        score = names.score(f"scores.{wanted.name}", wanted.name)
+    for entry in prompt_set.scores:
+        score = names.score(f"scores.{entry.name}", entry.name)
         if score is not None:
             chosen.setdefault(score.name, score)
-            if wanted.threshold is not None and names.is_value(score, wanted.name):
-                thresholds[wanted.name] = wanted.threshold
+            if entry.threshold is not None and names.is_value(score, entry.name):
+                thresholds[entry.name] = entry.threshold
     rule = prompt_set.accept
     values = {value for score in chosen.values() for value in score.values}
     for name in rule.scores if rule else ():

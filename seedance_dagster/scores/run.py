@@ -105,11 +105,11 @@ class ScoringRun:
                     self.unread.append(video.partition)
                     self._log.warning(f"{self._set}/{video.partition} was not scored: {error}")
                     continue
-                own = {score.name: results[score.name] for score in self._plan.scores}
-                self._decide(video, own)
-                scored = _scored(self._plan, video, own)
+                plan_results = {score.name: results[score.name] for score in self._plan.scores}
+                self._decide(video, plan_results)
+                scored = _scored(self._plan, video, plan_results)
                 if again or before.get(video.partition) != scored:
-                    yield ScoredVideo(video, own, scored)
+                    yield ScoredVideo(video, plan_results, scored)
                     self._ledger.scored.mark_reported(self._set, {video.partition: scored})
 
     def _measured(self, runner: ScoreRunner, current: CurrentVideo, scores: Collection[Score]) -> Results:

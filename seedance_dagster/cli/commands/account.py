@@ -32,6 +32,8 @@ def command(*, as_json: bool) -> None:
         return
     out = console()
     out.print(f"Plan         {account.plan or 'unknown'}", markup=False)
-    worth = "unknown" if balance is None else f"{format_usd(balance)} USD (from {account.balance_source})"
-    out.print(f"Balance      {worth}", markup=False)
+    balance_text = (
+        "unknown" if balance is None else f"{format_usd(balance)} USD (from {account.balance_source})"
+    )
+    out.print(f"Balance      {balance_text}", markup=False)
     out.print(f"Concurrency  {account.max_concurrent_tasks or 'unknown'} tasks")

@@ -95,16 +95,16 @@ def _check_memory(instance: DagsterInstance, services: Services, place: Place, s
     Raises:
         click.ClickException: It remembers that another ledger orders for the prompt sets.
     """
-    memory, own = Memory.of(instance), place.identity.ledger_id
-    for name in (prompt_set.name for prompt_set in sets):
-        others = [other for other in memory.ledger_ids.get(name, []) if other != own]
+    memory, ledger_id = Memory.of(instance), place.identity.ledger_id
+    for prompt_set in sets:
+        others = [other for other in memory.ledger_ids.get(prompt_set.name, []) if other != ledger_id]
         if others:
             raise click.ClickException(
-                f"{name}: this Dagster instance remembers that the ledger with the id {others[0]} orders for "
-                f"it, and the one that would be restored has the id {own}: set SEEDANCE_S3_BUCKET and "
-                "SEEDANCE_S3_PREFIX to where the videos of the remembered one are"
+                f"{prompt_set.name}: this Dagster instance remembers that the ledger with the id {others[0]} "
+                f"orders for it, and the one that would be restored has the id {ledger_id}: set "
+                "SEEDANCE_S3_BUCKET and SEEDANCE_S3_PREFIX to where the videos of the remembered one are"
             )
-    known = memory.ledgers.get(own)
+    known = memory.ledgers.get(ledger_id)
     position = None if known is None else known.position
     return place.is_new or (position is not None and not services.ledger.journal.contains(position))
 

@@ -47,13 +47,13 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
         now, policy = datetime.now(UTC), settings.policy()
         known = {name for name, _ in ledger.workload.counts()} | sets.keys()
-        own = [
+        set_budgets = [
             budget
             for name, loaded in sets.items()
             if prompt_set in (None, name)
             for budget in own_budgets(name, loaded.budgets)
         ]
-        budgets = ledger.budgets.usage([*policy.budgets, *own])
+        budgets = ledger.budgets.usage([*policy.budgets, *set_budgets])
         report = read_status(
             ledger,
             now=now,

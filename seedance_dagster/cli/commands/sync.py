@@ -74,8 +74,8 @@ def command(
             _use_prompts(instance, source.places, yes=yes)
         refused = claim_sources(instance, "", source.places)
         check_ledger(instance, services.ledger, source.places.keys() - refused.keys())
-        own = (prompt_set for prompt_set in loaded.sets if prompt_set.name not in refused)
-        sets = [known_set(services.ledger, prompt_set) for prompt_set in own]
+        own_sets = (prompt_set for prompt_set in loaded.sets if prompt_set.name not in refused)
+        sets = [known_set(services.ledger, prompt_set) for prompt_set in own_sets]
         now = services.clock()
         report = sync_all(instance, services.ledger, sets, loaded.catalog, now=now)
         gone = sets_without_file(instance, source, loaded)

@@ -34,9 +34,9 @@ _S3_TIMEOUT_S = 3  # a trace is useful without S3
         "trace ~/Downloads/clip.mp4",
     ),
 )
-@click.argument("thing")
+@click.argument("target", metavar="THING")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def command(*, thing: str, as_json: bool) -> None:
+def command(*, target: str, as_json: bool) -> None:
     """Show where THING comes from: its prompt, requests, orders, tasks, files and reports to Dagster.
 
     THING is the s3:// URI of a video, its poster or its manifest, a task id, SET/PARTITION, the sha256 of a
@@ -46,11 +46,11 @@ def command(*, thing: str, as_json: bool) -> None:
     settings = ledger_settings()
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
         try:
-            origin = find_origin(ledger, thing, bucket=settings.bucket)
+            origin = find_origin(ledger, target, bucket=settings.bucket)
         except NotTraceableError as error:
             raise click.UsageError(str(error)) from None
         except OSError as error:
-            raise click.UsageError(f"{thing} cannot be read: {error.strerror}") from None
+            raise click.UsageError(f"{target} cannot be read: {error.strerror}") from None
         reader = JournalReader(ledger, partial(_open_store, settings))
         trace = _with_sizes(read_trace(ledger, reader, origin, bucket=settings.bucket), settings)
     if as_json:

@@ -10,7 +10,7 @@ import yaml
 from seedance_dagster.datasets.export.artifacts import Layout
 from seedance_dagster.datasets.export.clips import COLUMNS, Clip
 from seedance_dagster.datasets.export.figures import Figures
-from seedance_dagster.datasets.export.rights import rights_section
+from seedance_dagster.datasets.export.rights import cell, rights_section
 from seedance_dagster.money import usd_text
 from seedance_dagster.storage.index import Column
 
@@ -59,7 +59,7 @@ A hash of the prompt decides, so takes and variants of a prompt are in the same 
 
 | model | clips |
 |---|---:|
-{"".join(f"| {_cell(model)} | {count} |{chr(10)}" for model, count in sorted(models.items()))}
+{"".join(f"| {cell(model)} | {count} |{chr(10)}" for model, count in sorted(models.items()))}
 {rights_section(clips)}## Cost and choice
 
 | | |
@@ -113,7 +113,3 @@ def _choice(figures: Figures) -> list[tuple[str, str]]:
 
 def _share(part: int, whole: int, share: float | None) -> str:
     return f"{part} of {whole}" + ("" if share is None else f" ({share:.0%})")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

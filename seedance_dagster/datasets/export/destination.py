@@ -138,4 +138,4 @@ def os_words(error: OSError) -> str:
     """Return the system's message, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full: free some space, then run the export again; it continues where it stopped"
-    return f"{error.strerror or error}"
+    return error.strerror or str(error)

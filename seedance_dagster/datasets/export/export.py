@@ -114,25 +114,27 @@ class _Export:
         """Return the paths of files that are missing or out of date."""
         missing, changed = set[str](), list[str]()
 
-        def look(artifact: Artifact) -> None:
-            there = self._destination.sha256(artifact.path)
+        def check(artifact: Artifact) -> None:
+            actual = self._destination.sha256(artifact.path)
             known = self._inventory.files.get(artifact.path)
-            if there is not None and self._is_as_wanted(artifact, known, there):
-                self._inventory.files[artifact.path] = WrittenFile(made_from=artifact.made_from, sha256=there)
+            if actual is not None and self._is_current(artifact, known, actual):
+                self._inventory.files[artifact.path] = WrittenFile(
+                    made_from=artifact.made_from, sha256=actual
+                )
                 return
             missing.add(artifact.path)
-            if there is not None and (known is None or known.sha256 not in (None, there)):
+            if actual is not None and (known is None or known.sha256 not in (None, actual)):
                 changed.append(artifact.path)
 
-        in_threads(look, self._wanted.values(), self._showing("Checking"))
+        in_threads(check, self._wanted.values(), self._showing("Checking"))
         self._refuse_changed(changed)
         return missing
 
     @staticmethod
-    def _is_as_wanted(artifact: Artifact, known: WrittenFile | None, there: str) -> bool:
+    def _is_current(artifact: Artifact, known: WrittenFile | None, actual: str) -> bool:
         if artifact.sha256 is not None:
-            return there == artifact.sha256
-        return known is not None and (known.made_from, known.sha256) == (artifact.made_from, there)
+            return actual == artifact.sha256
+        return known is not None and (known.made_from, known.sha256) == (artifact.made_from, actual)
 
     def _refuse_changed(self, paths: Iterable[str]) -> None:
         for path in sorted(paths):
@@ -165,10 +167,10 @@ class _Export:
             self._save()  # a large file, whose hash is known only now
 
     def _delete(self, path: str) -> None:
-        there, known = self._destination.sha256(path), self._inventory.files[path]
-        if there is not None and known.sha256 not in (None, there):
+        actual, known = self._destination.sha256(path), self._inventory.files[path]
+        if actual is not None and known.sha256 not in (None, actual):
             self._refuse_changed([path])
-        if there is not None:
+        if actual is not None:
             self._destination.delete(path)
         del self._inventory.files[path]
 

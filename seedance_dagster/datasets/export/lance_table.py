@@ -100,12 +100,12 @@ class LanceTable:
     def changes(self) -> RowChanges:
         """Return the changes that the table needs; raise `ExportError` if no export wrote it."""
         with self._explained():
-            there = self._rows()
-        wanted = {clip.video.sha256: clip for clip in self._clips}
-        same = {key for key, row in there.items() if key in wanted and wanted[key].row == row}
+            rows = self._rows()
+        clips = {clip.video.sha256: clip for clip in self._clips}
+        same = {key for key, row in rows.items() if key in clips and clips[key].row == row}
         return RowChanges(
-            gone=[key for key in there if key not in same],
-            new=[clip for key, clip in wanted.items() if key not in same],
+            gone=[key for key in rows if key not in same],
+            new=[clip for key, clip in clips.items() if key not in same],
             kept=len(same),
         )
 

@@ -22,7 +22,7 @@ def rights_section(clips: Sequence[Clip]) -> str:
     """Return the section of a card on the rights of prompts and references; empty where none are named."""
     named = Counter(rights for clip in clips for rights in set(_named(clip)))
     rows = [
-        f"| {' | '.join(map(_cell, cells))} | {count} |\n" for cells, count in sorted(named.items())[:_MOST]
+        f"| {' | '.join(map(cell, cells))} | {count} |\n" for cells, count in sorted(named.items())[:_MOST]
     ]
     if not rows:
         return ""
@@ -47,5 +47,6 @@ def _named(clip: Clip) -> Iterator[tuple[str, ...]]:
         yield (OF_PROMPT if of == OF_PROMPT else "reference", *parts)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return a text as a cell of a table in Markdown."""
     return " ".join(text.replace("|", "\\|").split())

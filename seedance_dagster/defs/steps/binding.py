@@ -97,11 +97,11 @@ def _as_it_is(ledger: Ledger) -> KnownLedger:
 
 
 def _check_bound(memory: Memory, ledger: Ledger, prompt_sets: Collection[str]) -> None:
-    mine = ledger.identity.ledger_id
+    own_id = ledger.identity.ledger_id
     by_others = {
         name: others
         for name in prompt_sets
-        if (others := [other for other in memory.ledger_ids.get(name, []) if other != mine])
+        if (others := [other for other in memory.ledger_ids.get(name, []) if other != own_id])
     }
     if by_others:
         ids = dict.fromkeys(ledger_id for others in by_others.values() for ledger_id in others)
@@ -125,26 +125,26 @@ def _check_not_behind(memory: Memory, ledger: Ledger) -> None:
         return
     entry, position = known.position.entry_id, ledger.journal.position()
     if position is None:
-        here = "here it has no entry"
+        difference = "here it has no entry"
     elif position.entry_id < entry:
-        here = f"here it ends at entry {position.entry_id}"
+        difference = f"here it ends at entry {position.entry_id}"
     else:
-        here = "here that entry says something else"
+        difference = "here that entry says something else"
     raise BindingError(
         f"the ledger {_describe(ledger.label, known.ledger_id)} is an older copy of itself, such as a "
-        f"restored backup: this Dagster instance remembers its journal up to entry {entry}, and {here}. It "
-        f"does not know what was ordered and paid for since, so nothing was ordered or sent. Run {_RESTORE}. "
-        f"To use it as it is, and perhaps pay for that again, run {_BY_HAND}"
+        f"restored backup: this Dagster instance remembers its journal up to entry {entry}, and "
+        f"{difference}. It does not know what was ordered and paid for since, so nothing was ordered or "
+        f"sent. Run {_RESTORE}. To use it as it is, and perhaps pay for that again, run {_BY_HAND}"
     )
 
 
 def _another_ledger(sets: str, memory: Memory, ids: Collection[str], ledger: Ledger) -> str:
-    theirs = " and ".join(
+    others = " and ".join(
         _describe(memory.ledgers[ledger_id].label if ledger_id in memory.ledgers else "", ledger_id)
         for ledger_id in ids
     )
     return (
-        f"{sets}: in this Dagster instance the ledger {theirs} orders for this. The ledger here is "
+        f"{sets}: in this Dagster instance the ledger {others} orders for this. The ledger here is "
         f"{_describe(ledger.label, ledger.identity.ledger_id)}, which does not know what the other ordered "
         "and paid for, so nothing was ordered or sent. Set SEEDANCE_LEDGER_URL to the other ledger. If that "
         f"is lost, run {_RESTORE}. To use this one as it is, and perhaps pay for everything again, run "

@@ -98,12 +98,12 @@ class GenerationRun:
         looked_at = keys if orders else ()
         self.prompt_set = read_set(self.services, self.prompt_set, looked_at)
         read_partitions(self.services.ledger, [self.prompt_set], actor=f"run {self.context.run.run_id}")
-        wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
+        partitions = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
         quotes = valid = list[Quote]()
         if orders:
-            quotes = quote(self.services, wanted, request, prompt_set=name)
+            quotes = quote(self.services, partitions, request, prompt_set=name)
             if look_again(self.services, quotes):
-                quotes = quote(self.services, wanted, request, prompt_set=name)
+                quotes = quote(self.services, partitions, request, prompt_set=name)
             # Before the prompts are reported: their costs are exact then.
             checked = preflight(self.services, quotes)
             quotes, valid = list(checked.quotes), checked.valid
@@ -112,7 +112,7 @@ class GenerationRun:
         try:
             placed = self._removed(keys) + self._place(valid) if orders else []
         except OrderingError as error:
-            yield from self._prompts(wanted, estimates)
+            yield from self._prompts(partitions, estimates)
             new = [quoted.partition.key for quoted in quotes if quoted.is_new]
             yield from self._reporter.not_ordered(dict.fromkeys(new, NoVideoReason(str(error))))
             raise
@@ -122,7 +122,7 @@ class GenerationRun:
             self._engine(placed) as engine_events,
         ):
             # Orders are sent while this reports what is known already.
-            yield from self._prompts(wanted, estimates)
+            yield from self._prompts(partitions, estimates)
             yield from self._answered(placed)
             yield from self._watch(engine_events)
         without_order = self.missing.without_order
@@ -133,7 +133,7 @@ class GenerationRun:
             yield from self._index()
         self._fail_if_missing(len(keys), strict=awaited)
         if awaited:
-            yield from outputs(self.context, self.services, name, keys, wanted)
+            yield from outputs(self.context, self.services, name, keys, partitions)
 
     def _selected(self, asset: str) -> bool:
         return asset_key(self.prompt_set.name, asset) in self.context.selected_asset_keys
@@ -143,11 +143,11 @@ class GenerationRun:
         return budgets_for(self.services, self.prompt_set.name, self.prompt_set.budgets)
 
     def _prompts(
-        self, wanted: Collection[PromptPartition], estimates: Mapping[str, Estimate]
+        self, partitions: Collection[PromptPartition], estimates: Mapping[str, Estimate]
     ) -> Iterator[AssetEvent]:
         every = self._selected(PROMPTS)
         report = self._reporter.prompts if every else self._reporter.changed_prompts
-        return report(self.prompt_set.name, wanted, estimates)
+        return report(self.prompt_set.name, partitions, estimates)
 
     def _place(self, quotes: list[Quote]) -> list[Placed]:
         declined = declined_finals(self.services.ledger, self.prompt_set.name, quotes)
@@ -170,8 +170,8 @@ class GenerationRun:
         removed = [key for key in keys if key not in self.prompt_set.partitions]
         name, ledger = self.prompt_set.name, self.services.ledger
         latest = ledger.queries.latest(name) if removed else {}
-        wanted = {key: latest[key] for key in removed if key in latest}
-        placed = existing_answers(self.services, name, wanted, run_id=self.context.run.run_id)
+        orders = {key: latest[key] for key in removed if key in latest}
+        placed = existing_answers(self.services, name, orders, run_id=self.context.run.run_id)
         self.missing.not_asked_for(self.prompt_set, removed, placed)
         return placed
 

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from seedance_dagster.api.wire import GenerationRequest
-from seedance_dagster.datasets.in_code import InCode
+from seedance_dagster.datasets.in_code import VideoInCode
 from seedance_dagster.defs.configs import limit_points
 from seedance_dagster.defs.steps.binding import check_ledger, progress_remembered
 from seedance_dagster.engine.services import Services
@@ -18,19 +18,19 @@ from seedance_dagster.engine.services import Services
 _log = logging.getLogger("seedance_dagster")
 
 
-def wanted_in_code(
+def video_in_code(
     request: GenerationRequest | Mapping[str, Any],
     key: str,
     prompt_set: str,
     take: int,
     max_cost_usd: float | None,
-) -> InCode:
+) -> VideoInCode:
     """Return the video to order; raise `dg.Failure` for an amount that is not allowed."""
     try:
         points = limit_points(max_cost_usd, "max_cost_usd")
     except ValueError as error:
         raise dg.Failure(f"nothing was ordered: {error}", allow_retries=False) from None
-    return InCode(request, key, prompt_set, take, points)
+    return VideoInCode(request, key, prompt_set, take, points)
 
 
 @contextmanager

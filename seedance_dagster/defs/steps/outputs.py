@@ -21,7 +21,7 @@ def outputs(
     services: Services,
     prompt_set: str,
     keys: Collection[str],
-    wanted: Sequence[PromptPartition],
+    partitions: Sequence[PromptPartition],
 ) -> Iterator[AssetEvent | dg.MaterializeResult[Any]]:
     """Yield the step's outputs, and report its partitions again.
 
@@ -32,7 +32,7 @@ def outputs(
     Args:
         prompt_set: The set's name.
         keys: The partitions of the run, all of which have a video.
-        wanted: The prompts of those that are in the set's file.
+        partitions: The prompts of those that are in the set's file.
     """
     current = {video.partition: video.order for video in services.ledger.videos.current(prompt_set)}
     shown = [Link(prompt_set, key, current[key].order_id) for key in keys if key in current]
@@ -42,7 +42,7 @@ def outputs(
     # A new reporter: one that reported before remembers where the events were.
     reporter = Reporter(context.instance, services, prompt_set)
     if asset_key(prompt_set, PROMPTS) in context.selected_asset_keys:
-        yield from reporter.prompts(prompt_set, wanted)
+        yield from reporter.prompts(prompt_set, partitions)
     for key, order in ((link.partition, current[link.partition]) for link in shown):
         links = (link for link in reporter.links(order) if link.partition == key)
         # Again in full, even if another worker has reported some of it since.

@@ -108,12 +108,13 @@ def _selected_sets(config: PlanConfig, loaded: LoadedPromptSets) -> list[PromptS
 
 def _selected_partitions(config: PlanConfig, selected: Sequence[PromptSet]) -> dict[str, set[str]]:
     """Return the partitions of each set that a key or pattern of the config names."""
-    wanted = config.partitions or ["*"]
+    patterns = config.partitions or ["*"]
     chosen: dict[str, set[str]] = {}
     matched = set[str]()
     for prompt_set in selected:
         by_pattern = {
-            pattern: {key for key in prompt_set.partitions if fnmatchcase(key, pattern)} for pattern in wanted
+            pattern: {key for key in prompt_set.partitions if fnmatchcase(key, pattern)}
+            for pattern in patterns
         }
         matched |= {pattern for pattern, keys in by_pattern.items() if keys}
         chosen[prompt_set.name] = set[str]().union(*by_pattern.values())

@@ -38,10 +38,10 @@ class UpstreamEvents:
 
     def input_tags(self, upstream: dg.AssetKey, partition: str, data_version: str) -> dict[str, str]:
         """Return the tags of `input_tags`, from events that are looked up together."""
-        wanted = (upstream, partition, data_version)
-        if wanted not in self._pointers:
+        key = (upstream, partition, data_version)
+        if key not in self._pointers:
             self._look_up(upstream, partition)
-        pointer = self._pointers.get(wanted)
+        pointer = self._pointers.get(key)
         if pointer is None:  # of an older version
             return input_tags(self._instance, upstream, partition, data_version)
         return _tags(upstream, data_version, pointer)
@@ -96,8 +96,8 @@ def _recent(
     instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: Sequence[str], limit: int
 ) -> list[dg.EventLogRecord]:
     """Return the newest materializations of some partitions, the newest first."""
-    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=partitions)
-    return list(instance.fetch_materializations(wanted, limit=limit).records)
+    record_filter = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=partitions)
+    return list(instance.fetch_materializations(record_filter, limit=limit).records)
 
 
 def _version(record: dg.EventLogRecord) -> str | None:

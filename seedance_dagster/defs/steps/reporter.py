@@ -75,11 +75,11 @@ class Reporter:
         estimates: Mapping[str, Estimate] = _NO_ESTIMATES,
     ) -> Iterator[AssetEvent]:
         """Report requests; those without an estimate, by key, are priced here."""
-        wanted = list(partitions)
-        unpriced = [partition for partition in wanted if partition.key not in estimates]
+        all_partitions = list(partitions)
+        unpriced = [partition for partition in all_partitions if partition.key not in estimates]
         priced = zip(unpriced, estimate_costs(self.services, unpriced), strict=True)
         estimates = {**estimates, **{partition.key: estimate for partition, estimate in priced}}
-        for chunk in chunked(wanted, _MARKED_TOGETHER):
+        for chunk in chunked(all_partitions, _MARKED_TOGETHER):
             for partition in chunk:
                 self._upstream.add(asset_key(prompt_set, PROMPTS), partition.key)
                 yield prompt_materialization(

@@ -40,11 +40,11 @@ def set_run_events(  # noqa: PLR0917  the arguments of the step
         BindingError: Another ledger or code location orders for the set; nothing was checked.
     """
     with admitted_run(context, services.ledger, source, name):
-        own: Mapping[str, int] = {}
+        set_budgets: Mapping[str, int] = {}
         failure, changed, awaited = None, False, False
         try:
             prompt_set = source.load_set(name, services.store)
-            own = prompt_set.budgets
+            set_budgets = prompt_set.budgets
             launched = PlannedAssets.of(context.instance, context.run)
             awaited = launched.has_others(source)
             run = GenerationRun(context, config, services, prompt_set, launched, unattended_points, awaited)
@@ -55,6 +55,6 @@ def set_run_events(  # noqa: PLR0917  the arguments of the step
         planned = checks_planned(context.instance, context.run, name)
         # With outputs, Dagster runs the step of the checks after this one.
         if failure is not None or ((changed or planned) and not (awaited and planned)):
-            yield from evaluations(services, [name], context.log, budgets_for(services, name, own))
+            yield from evaluations(services, [name], context.log, budgets_for(services, name, set_budgets))
         if failure is not None:
             raise failure

@@ -67,8 +67,8 @@ class DagsterSide:
 
     def expected_metadata(self, order: Order) -> Mapping[str, Any]:
         """Return the metadata that the materialization of a stored order should have, as plain values."""
-        own = Link(order.prompt_set, order.partition, order.order_id)
-        return _plain(video_event(order, own, self.services.store, None, {}).metadata)
+        link = Link(order.prompt_set, order.partition, order.order_id)
+        return _plain(video_event(order, link, self.services.store, None, {}).metadata)
 
     def report(self, order: Order) -> bool:
         """Report a stored order again and note that in the ledger; return True if its partition shows it."""
@@ -96,16 +96,16 @@ def _recorded_events(
         yield from _pages(fetch, prompt_set, asset)
         return
     for chunk in chunked(partitions):
-        wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=chunk)
-        yield from _pages(fetch, prompt_set, wanted)
+        record_filter = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=chunk)
+        yield from _pages(fetch, prompt_set, record_filter)
 
 
 def _pages(
-    fetch: Fetch, prompt_set: str, wanted: dg.AssetKey | dg.AssetRecordsFilter
+    fetch: Fetch, prompt_set: str, selection: dg.AssetKey | dg.AssetRecordsFilter
 ) -> Iterator[RecordedEvent]:
     cursor, more = None, True
     while more:
-        page = fetch(wanted, limit=_PAGE, cursor=cursor)
+        page = fetch(selection, limit=_PAGE, cursor=cursor)
         cursor, more = page.cursor, page.has_more
         for record in page.records:
             event = _recorded(prompt_set, record)

@@ -59,8 +59,8 @@ def tick(
     for sentence in trouble:
         context.log.warning(sentence)
     remember_tick(services.ledger)
-    own = (prompt_set for prompt_set in loaded.sets if prompt_set.name not in refused)
-    sets = [known_set(services.ledger, prompt_set) for prompt_set in own]
+    own_sets = (prompt_set for prompt_set in loaded.sets if prompt_set.name not in refused)
+    sets = [known_set(services.ledger, prompt_set) for prompt_set in own_sets]
     synced = sync_all(
         context.instance,
         services.ledger,
@@ -166,7 +166,7 @@ def _describe(work: Actionable, throttle: Throttle) -> list[str]:
         (work.to_collect, "finished video is not stored yet", "finished videos are not stored yet"),
     ):
         if count:
-            reasons.append(f"{counted(count, one, many)}")
+            reasons.append(counted(count, one, many))
     if work.next_due_at is not None and work.in_flight:
         reasons.append(f"next poll at {work.next_due_at:%H:%M:%S} UTC")
     return reasons or ["there are no open orders"]

@@ -61,8 +61,8 @@ def find_pairs(ledger: Ledger, prompt_set: str, question: Question) -> list[Pair
 def pairs_of(videos: Iterable[ComparedVideo], question: Question) -> list[Pair]:
     """Return the pairs of a question: of videos that are alike in everything else, take by take."""
     name, *values = question
-    wanted = (video for video in videos if value_of(video, name) in values)
-    pairs = [pair for group in _groups(wanted, name) for pair in _pairs(group, *values)]
+    candidates = (video for video in videos if value_of(video, name) in values)
+    pairs = [pair for group in _groups(candidates, name) for pair in _pairs(group, *values)]
     return list({pair.videos: pair for pair in pairs}.values())  # several partitions may show one video
 
 

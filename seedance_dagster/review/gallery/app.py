@@ -90,7 +90,7 @@ class _Gallery:
 
     def facets(self, request: Request) -> Response:
         query = read_query(request.query_params.multi_items())
-        name = query.wanted.prompt_set
+        name = query.tile_filter.prompt_set
         counts = self._ledger.tiles.counts()
         tags = self._ledger.tiles.tags(name) if name else {}
         facets = facets_of(counts, self._ledger.partitions.sets(), name, tags)
@@ -119,28 +119,31 @@ class _Gallery:
         return JSONResponse(await run_in_threadpool(act, self._ledger, action))
 
     async def login(self, request: Request) -> Response:
-        token, problem, wanted = self._options.token, "", query_without_token(request)
+        token, problem, query = self._options.token, "", query_without_token(request)
         if request.method == "POST" and token is not None:
             form = dict(parse_qsl((await read_body(request)).decode("utf-8", "replace"), max_num_fields=10))
-            home = f"{request.scope.get('root_path', '')}/{wanted}"
+            home = f"{request.scope.get('root_path', '')}/{query}"
             if answer := log_in(request, token, form.get("token", ""), home):
                 return answer
             problem = "This is not the token. `seedance-dagster gallery` prints it when it starts."
         status = HTTPStatus.FORBIDDEN if problem else HTTPStatus.OK
-        return self._render("login.html", request, status=status, problem=problem, wanted=wanted)
+        return self._render("login.html", request, status=status, problem=problem, query=query)
 
     def _rows(self, query: PageQuery) -> dict[str, Any]:
-        tiles = self._ledger.tiles.page(query.wanted, order=query.order, after=query.after, limit=_PAGE + 1)
+        tiles = self._ledger.tiles.page(
+            query.tile_filter, order=query.order, after=query.after, limit=_PAGE + 1
+        )
         shown = tiles[:_PAGE]
         more = query.link(after=cursor_text(shown[-1].cursor)) if len(tiles) > _PAGE else ""
         rows = rows_of(self._ledger.tiles.with_other_takes(shown), query.order.score)
         return {"rows": rows, "more": more}
 
     def _clip(self, query: PageQuery) -> Clip:
-        tiles = self._ledger.tiles.of_partitions(query.wanted.prompt_set, [query.clip])
+        tiles = self._ledger.tiles.of_partitions(query.tile_filter.prompt_set, [query.clip])
         if not tiles:
             raise HTTPException(
-                HTTPStatus.NOT_FOUND, f"{query.wanted.prompt_set}/{query.clip}: there is no such partition"
+                HTTPStatus.NOT_FOUND,
+                f"{query.tile_filter.prompt_set}/{query.clip}: there is no such partition",
             )
         return read_clip(self._ledger, tiles[0], self._options.dagster_url)
 

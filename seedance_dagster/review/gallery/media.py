@@ -66,9 +66,9 @@ def media_answer(
 
 
 def _streamed(store: VideoStore, key: str, content_type: str, byte_range: str) -> Response:
-    wanted: dict[str, Any] = {"Range": byte_range} if _RANGE.fullmatch(byte_range) else {}
+    options: dict[str, Any] = {"Range": byte_range} if _RANGE.fullmatch(byte_range) else {}
     try:
-        reply = store.client.get_object(Bucket=store.bucket, Key=key, **wanted)
+        reply = store.client.get_object(Bucket=store.bucket, Key=key, **options)
     except ClientError as error:
         code = error_code(error)
         if code in ("InvalidRange", "416"):
@@ -83,7 +83,7 @@ def _streamed(store: VideoStore, key: str, content_type: str, byte_range: str) -
         "Cache-Control": "private, max-age=86400, immutable",
     }
     status = HTTPStatus.OK
-    if "ContentRange" in reply and wanted:
+    if "ContentRange" in reply and options:
         headers["Content-Range"], status = reply["ContentRange"], HTTPStatus.PARTIAL_CONTENT
     return StreamingResponse(_chunks(reply["Body"]), status, headers, content_type)
 

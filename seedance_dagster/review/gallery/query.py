@@ -34,14 +34,14 @@ class PageQuery:
 
     Attributes:
         pairs: Filter and order as the query has them, without empty fields.
-        wanted: The filter, parsed.
+        tile_filter: The filter, parsed.
         order: The order.
         clip: The partition that is open; empty for none.
         after: The last tile of the page before.
     """
 
     pairs: Pairs
-    wanted: TileFilter
+    tile_filter: TileFilter
     order: TileOrder = NEWEST_FIRST
     clip: str = ""
     after: Cursor | None = None
@@ -72,7 +72,7 @@ def read_query(items: Iterable[tuple[str, str]]) -> PageQuery:
     pairs = [(name, value.strip()) for name, value in items if value.strip() and name in _FIELDS]
     first = dict(reversed(pairs))
     values = {name: tuple(value for key, value in pairs if key == name) for name in _FIELDS}
-    wanted = TileFilter(
+    tile_filter = TileFilter(
         prompt_set=first.get("set", ""),
         models=values["type"],
         stages=tuple(_member(Stage, "state", value) for value in values["state"]),
@@ -85,9 +85,11 @@ def read_query(items: Iterable[tuple[str, str]]) -> PageQuery:
         scores=tuple(condition for text in values["score"] for condition in _scores(text)),
         text=first.get("q", "")[:_MAX_TEXT],
     )
-    own = [(name, value) for name, value in pairs if name not in ("clip", "after")]
+    filter_pairs = [(name, value) for name, value in pairs if name not in ("clip", "after")]
     order = _order(first.get("sort"))
-    return PageQuery(own, wanted, order, first.get("clip", ""), _cursor(first.get("after"), order))
+    return PageQuery(
+        filter_pairs, tile_filter, order, first.get("clip", ""), _cursor(first.get("after"), order)
+    )
 
 
 _FIELDS = (

@@ -27,10 +27,10 @@ def phash(clip: Clip) -> str:
 def _bits(picture: Picture) -> NDArray[np.bool_]:
     """Return a bit for each of the lowest frequencies of a picture: whether it is above their median."""
     transform = _cosines()
-    kept = (transform @ shrunk(picture, _SIZE) @ transform.T).ravel()
-    kept[0] = 0  # brightness
-    kept[np.abs(kept) < _NOTHING] = 0
-    return kept > np.median(kept)
+    frequencies = (transform @ shrunk(picture, _SIZE) @ transform.T).ravel()
+    frequencies[0] = 0  # brightness
+    frequencies[np.abs(frequencies) < _NOTHING] = 0
+    return frequencies > np.median(frequencies)
 
 
 def _cosines() -> NDArray[np.float64]:
