@@ -54,7 +54,7 @@ class NoVideoReason:
 
 @dataclass(frozen=True)
 class PriceDrift:
-    """The drift of the newest charges for one task type and resolution from their estimates.
+    """The drift of the newest charges from their estimates, for one task type and resolution.
 
     Attributes:
         newest: The newest 20 videos that were estimated exactly and by the newest price table.
@@ -120,13 +120,13 @@ def _submitted_reason(order: Order, *, stale: datetime) -> str | None:
     """Return why a submitted order needs a person; one submitted before `stale` has waited too long."""
     if order.error_class == UNREADABLE:
         return (
-            f"the vendor does not show task {order.task_id} of order {order.order_id}; it is asked again "
+            f"the vendor does not show task {order.task_id} of order {order.order_id}; it is polled again "
             f"until {_end(order)}: {order.error_message}"
         )
     if order.error_class == KEY_REFUSED:
-        return f"task {order.task_id} of order {order.order_id} is asked for again: {order.error_message}"
+        return f"task {order.task_id} of order {order.order_id} is polled again: {order.error_message}"
     if order.error_class == UNFAMILIAR:
-        return f"task {order.task_id} of order {order.order_id} is waited for: {order.error_message}"
+        return f"task {order.task_id} of order {order.order_id} is still polled: {order.error_message}"
     if order.submitted_at and order.submitted_at < stale:
         return f"task {order.task_id} has been running since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
     return None

@@ -80,8 +80,8 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
     max_partitions_per_run: int = Field(
         default=250,
         gt=0,
-        description="The most partitions of one run. A larger backfill becomes several runs, each of which "
-        "starts sooner.",
+        description="The largest number of partitions in one run. A larger backfill becomes several runs, "
+        "each of which starts sooner.",
     )
     dagster_home: str = Field(default="", description="The folder of the Dagster instance; Dagster's own.")
 

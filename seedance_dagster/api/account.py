@@ -19,7 +19,7 @@ _NOT_IN_NUMBERS = re.compile(r"[^0-9.,eE+-]")
 
 
 class AccountInfo(BaseModel):
-    """The account; it comes in two shapes, possibly both at once, so any field may be missing.
+    """The account, which comes in two shapes, possibly both at once, so that any field may be missing.
 
     Attributes:
         plan: The plan's name.

@@ -32,11 +32,11 @@ class SeedanceError(SafeError):
 
 
 class NoTaskMadeError(SeedanceError):
-    """The request was refused before a task was created; nothing was billed."""
+    """A request that was refused before a task was created; nothing was billed."""
 
 
 class AuthenticationError(NoTaskMadeError):
-    """The API key is missing, malformed or refused (HTTP 401 or 403).
+    """An API key that is missing, malformed or refused (HTTP 401 or 403).
 
     Attributes:
         reply: The vendor's reply, without the advice to check the key.
@@ -48,11 +48,11 @@ class AuthenticationError(NoTaskMadeError):
 
 
 class InsufficientCreditsError(NoTaskMadeError):
-    """The account is out of credits."""
+    """An account that is out of credits."""
 
 
 class PlanLimitError(NoTaskMadeError):
-    """As many tasks are active as the plan allows.
+    """A limit of the plan: as many tasks are active as it allows.
 
     Attributes:
         active: Number of active tasks, if the vendor said so.
@@ -64,7 +64,7 @@ class PlanLimitError(NoTaskMadeError):
 
 
 class RateLimitError(NoTaskMadeError):
-    """Too many requests were sent.
+    """Too many requests in a short time.
 
     Attributes:
         retry_after_s: Seconds that the vendor asks to wait; None when it does not say.
@@ -76,7 +76,7 @@ class RateLimitError(NoTaskMadeError):
 
 
 class InvalidRequestError(NoTaskMadeError):
-    """The vendor refused the request itself; sending it again unchanged is pointless.
+    """A request that the vendor refused as such; sending it again unchanged is pointless.
 
     Attributes:
         failure: The class of the failure, such as "invalid" or "moderation".
@@ -88,39 +88,39 @@ class InvalidRequestError(NoTaskMadeError):
 
 
 class UploadRefusedError(InvalidRequestError):
-    """The file service refused a reference file, so the POST was never sent."""
+    """A reference file that the file service refused, so that the POST was never sent."""
 
 
 class GatewayError(NoTaskMadeError):
-    """Something in front of the API, such as bot protection, answered with a page of its own."""
+    """A page from something in front of the API, such as bot protection, in place of an answer."""
 
 
 class AddressError(NoTaskMadeError):
-    """The address redirects elsewhere, where the API key is not sent, or knows no such path."""
+    """An address that redirects elsewhere, where the API key is not sent, or knows no such path."""
 
 
 class HeldBackError(NoTaskMadeError):
-    """The POST was not sent, since something changed while it waited; the message says what."""
+    """A POST that was not sent, since something changed while it waited; the message says what."""
 
 
 class NotSentError(NoTaskMadeError):
-    """No connection could be made, so the POST was never sent."""
+    """A POST that was never sent, since no connection could be made."""
 
 
 class UnknownOutcomeError(SeedanceError):
-    """A POST was sent and may have created a task: reconcile before sending again."""
+    """A POST that was sent and may have created a task: reconcile before sending again."""
 
 
 class ForeignReplyError(UnknownOutcomeError):
-    """A POST was answered with a task that echoes another request."""
+    """A POST that was answered with a task that echoes another request."""
 
 
 class NotFoundError(SeedanceError):
-    """The vendor has no such task."""
+    """A task that the vendor does not have."""
 
 
 class VendorError(SeedanceError):
-    """A GET was answered with a server error or an unreadable reply.
+    """A GET that was answered with a server error or an unreadable reply.
 
     Attributes:
         retry_after_s: Seconds that the vendor asks to wait; None when it does not say.
@@ -132,8 +132,8 @@ class VendorError(SeedanceError):
 
 
 class TransportError(SeedanceError):
-    """A GET got no reply."""
+    """A GET that got no reply."""
 
 
 class UnknownPriceError(SeedanceError):
-    """The price of a request is not known, so it is not sent."""
+    """A request that is not sent, since its price is not known."""

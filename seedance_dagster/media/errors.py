@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class MediaError(Exception):
-    """A file is not a complete, playable video; the message says what is wrong with it."""
+    """A file that is not a complete, playable video; the message says what is wrong with it."""

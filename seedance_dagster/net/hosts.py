@@ -60,7 +60,7 @@ class HostResponse(Protocol):
 
 
 class SilentHostError(LinkError):
-    """A host accepted no connection or did not answer in time.
+    """A host that accepted no connection or did not answer in time.
 
     Attributes:
         origin: Scheme, name and port of that host, which may be the target of a redirect.

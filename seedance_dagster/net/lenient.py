@@ -62,7 +62,7 @@ class LenientResponse:
 
     @property
     def content_length(self) -> int | None:
-        """The stated length; None for a body in chunks, which decide."""
+        """The stated length; None for a body in chunks."""
         length = self.headers.get("Content-Length")
         return None if length is None or "Transfer-Encoding" in self.headers else int(length)
 

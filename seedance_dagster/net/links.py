@@ -18,7 +18,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class LinkError(SafeError):
-    """A link is not followed; the message says why, without the link, which may be signed."""
+    """A link that is not followed; the message says why, without the link, which may be signed."""
 
 
 def validate_url(link: str, *, base: URL | None = None, allow_private: bool) -> URL:

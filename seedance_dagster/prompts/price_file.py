@@ -35,7 +35,7 @@ _LIMITS = {
 
 
 class PriceFileError(UnknownPriceError):
-    """The file that SEEDANCE_PRICES names cannot be used, so no price is certain.
+    """A file of SEEDANCE_PRICES that cannot be used, so that no price is certain.
 
     Attributes:
         problems: All problems of the file.

@@ -56,7 +56,7 @@ class Problem:
 
 
 class PromptSetError(ValueError):
-    """A prompt set is invalid; the text lists all problems."""
+    """An invalid prompt set; the message lists all problems."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -64,7 +64,7 @@ class PromptSetError(ValueError):
 
 
 class UnreadableError(SafeError):
-    """A file cannot be parsed; the message says where and why."""
+    """A file that cannot be read; the message says where and why."""
 
 
 def shown(value: Any, most: int = MOST_QUOTED) -> str:

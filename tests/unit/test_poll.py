@@ -195,7 +195,7 @@ async def test_a_key_that_is_refused_is_not_blamed_on_the_task(world, ledger, su
     world.answer = AuthenticationError("the vendor refused: invalid API key (HTTP 401); check GOAPI_API_KEY")
     world.account_error = world.answer
     reason = stuck_reason(await world.poll(), now=clock(), stale_after=timedelta(hours=12))
-    assert reason == f"task {order.task_id} of order {order.order_id} is asked for again: {world.answer}"
+    assert reason == f"task {order.task_id} of order {order.order_id} is polled again: {world.answer}"
 
 
 async def test_a_task_of_another_account_is_not_blamed_on_the_task(world, ledger, submitted):

@@ -34,7 +34,7 @@ _OFFLINE: Final[dict[str, Any]] = {
 
 
 class CredentialError(Exception):
-    """A content credential cannot be written or read; the message says why and holds no secret."""
+    """A content credential that cannot be written or read; the message says why and holds no secret."""
 
 
 def library() -> ModuleType:

@@ -28,7 +28,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d+/(\d{1,15}|\*)", re.ASCII)
 
 
 class UnusableReferenceError(SafeError):
-    """A reference cannot be used; the message continues its name, as in "is a web page"."""
+    """A reference that cannot be used; the message continues its name, as in "is a web page"."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ _LONG_NUMBER = re.compile(rf"[0-9]{{{_MOST_DIGITS + 1}}}")
 
 
 class _RepeatedNameError(ValueError):
-    """An object has a name twice."""
+    """An object that has a name twice."""
 
 
 def check_json_values(text: str) -> None:
