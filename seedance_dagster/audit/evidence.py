@@ -7,7 +7,7 @@ both a manifest and the objects beside it speak for it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -74,16 +74,18 @@ class OrderFacts:
     """Everything that the sources say about one order.
 
     Attributes:
-        said: Values by source and fact, as in JSON; a source that says nothing about a fact lacks it.
+        statements: Values by source and fact, as in JSON; a source that says nothing about a fact lacks it.
         states: The order's state by source; states are shown and never compared.
     """
 
-    said: Mapping[Source, Mapping[str, Any]]
+    statements: Mapping[Source, Mapping[str, Any]]
     states: Mapping[Source, str] = field(default_factory=dict)
 
     def values(self, fact: str) -> dict[Source, Any]:
         """Return the value of a fact by source, for sources that state it."""
-        return {source: said[fact] for source, said in self.said.items() if said.get(fact) is not None}
+        return {
+            source: facts[fact] for source, facts in self.statements.items() if facts.get(fact) is not None
+        }
 
     def agreed(self, fact: str) -> Agreement | None:
         """Return the value that two systems agree on; None where no two do, or two others disagree."""
@@ -101,21 +103,21 @@ class OrderFacts:
         [(value, sources)] = agreeing
         return Agreement(value, tuple(sources))
 
-    def disputed(self, by: Collection[Source] = tuple(Source)) -> list[str]:
-        """Return the facts, sorted, on which some sources disagree with the ledger."""
-        ledger = self.said.get(Source.LEDGER, {})
-        return sorted(
-            {
-                fact
-                for source in by
-                for fact, value in self.said.get(source, {}).items()
-                if value is not None and ledger.get(fact) not in (None, value)
-            }
-        )
+    def disputed(self) -> set[str]:
+        """Return the facts on which some sources disagree with the ledger."""
+        ledger = self.statements.get(Source.LEDGER, {})
+        return {
+            fact
+            for facts in self.statements.values()
+            for fact, value in facts.items()
+            if value is not None and ledger.get(fact) not in (None, value)
+        }
 
     def without(self, source: Source) -> OrderFacts:
         """Return the facts without those of one source."""
-        return replace(self, said={name: said for name, said in self.said.items() if name is not source})
+        return replace(
+            self, statements={name: facts for name, facts in self.statements.items() if name is not source}
+        )
 
     def evidence(self, facts: Iterable[str]) -> tuple[Evidence, ...]:
         """Return the evidence for some facts."""
@@ -135,7 +137,7 @@ class OrderFacts:
         """
         confirmed: defaultdict[Source, list[str]] = defaultdict(list)
         doubtful = []
-        for fact in sorted({*facts, *self.disputed()}):
+        for fact in sorted({*facts} | self.disputed()):
             agreement = self.agreed(fact)
             if agreement is None or Source.LEDGER not in agreement.sources:
                 doubtful.append(fact)

@@ -45,7 +45,7 @@ def order_facts(order: Order, snapshots: Snapshots) -> OrderFacts:
     dagster |= _task_event_facts(order, snapshots)
     task_id = _known_task(snapshots, order.task_id, manifest.get("task_id"), dagster.get("task_id"))
     task, row = snapshots.vendor.tasks.get(task_id), snapshots.vendor.history.get(task_id)
-    said = {
+    statements = {
         Source.LEDGER: ledger | dict(to_jsonable_python({"booked_at": order.booked_at})),
         Source.VENDOR: vendor_facts(task, row, ledger),
         Source.DAGSTER: dagster,
@@ -57,9 +57,9 @@ def order_facts(order: Order, snapshots: Snapshots) -> OrderFacts:
         Source.VENDOR: task.raw_status if task is not None else row.status if row is not None else "",
         Source.DAGSTER: "materialized" if event is not None else "",
         Source.MANIFEST: "written" if manifest else "",
-        Source.OBJECTS: "there" if said[Source.OBJECTS].get("video_key") else "",
+        Source.OBJECTS: "there" if statements[Source.OBJECTS].get("video_key") else "",
     }
-    return OrderFacts(said, {source: state for source, state in states.items() if state})
+    return OrderFacts(statements, {source: state for source, state in states.items() if state})
 
 
 def ledger_facts(order: Order) -> Facts:

@@ -75,7 +75,7 @@ def _outvoted(row: Order, snapshots: Snapshots) -> Order:
 
 
 def _outvoted_facts(facts: OrderFacts) -> dict[str, Any]:
-    agreements = {name: facts.agreed(name) for said in facts.said.values() for name in said}
+    agreements = {name: facts.agreed(name) for stated in facts.statements.values() for name in stated}
     return {
         name: agreement.value
         for name, agreement in agreements.items()

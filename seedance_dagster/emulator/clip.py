@@ -94,7 +94,7 @@ def render_clip(
     codec: str = "h264",
     watermark: bool = False,
 ) -> bytes:
-    """Render an mp4 of one frame more than its length, its index in front; equal arguments give equal bytes.
+    """Render an mp4 with its index in front, one frame longer than `duration`; equal arguments, equal bytes.
 
     Args:
         task_id: A UUID; determines the colour and is written below the prompt.

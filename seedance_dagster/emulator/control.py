@@ -75,7 +75,7 @@ def set_settings(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def set_charge(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
-    """Charge a task another amount: `{"task_id": ..., "points": ...}`."""
+    """Charge a task a different amount: `{"task_id": ..., "points": ...}`."""
     points = body.get("points")
     if isinstance(points, bool) or not isinstance(points, int) or points < 0:
         raise invalid("points must be a whole number, 0 or more")

@@ -141,7 +141,7 @@ class Vendor:
         return ended
 
     def alter_charge(self, record: TaskRecord, points: int) -> None:
-        """Charge another amount than the price; for an open task, at its end."""
+        """Charge an amount other than the price; for an open task, at its end."""
         self.now()
         if record.settled:
             self.account.points += record.charged - points

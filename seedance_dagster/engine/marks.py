@@ -37,7 +37,7 @@ def mark_of_post(worker: Worker, order: Order) -> str | None:
 
 
 def mark_echo(worker: Worker) -> MarkEcho:
-    """Return the mark that known tasks of the account echo."""
+    """Return whose mark known tasks of the account echo."""
     name = of_account(MARKS, worker)
     observed = worker.services.ledger.observations.recall(name).get(name)
     return MarkEcho.NONE if observed is None else MarkEcho(observed.value)
@@ -60,7 +60,7 @@ def marks_prove(worker: Worker, tasks: Iterable[Task]) -> bool:
 
 
 def remember_mark(worker: Worker, order: Order, task: Task) -> None:
-    """Remember the mark that an order's task echoes, if the POST's own reply named the task."""
+    """Remember whose mark an order's task echoes, if the POST's own reply named the task."""
     if order.mark is None or order.lost_at is not None:
         return
     echoes = {order.mark: MarkEcho.OWN, None: MarkEcho.NONE}

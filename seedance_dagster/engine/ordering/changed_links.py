@@ -12,11 +12,10 @@ from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.orders import Outcome
 from seedance_dagster.ledger.references import CachedProbe, content_hashes
 from seedance_dagster.media.references.facts import KnownFiles, references_of, url_hash
-from seedance_dagster.media.references.host import ProbeLimits
 from seedance_dagster.prompts.files import FileReference
 
 
-def look_again(services: Services, quotes: Sequence[Quote], *, limits: ProbeLimits = DEFAULT_LIMITS) -> bool:
+def look_again(services: Services, quotes: Sequence[Quote]) -> bool:
     """Probe the links of stored videos whose files are known; return True when a file was read again.
 
     The quotes are outdated then: other content makes another request. A link that is dead by now counts as
@@ -37,7 +36,7 @@ def look_again(services: Services, quotes: Sequence[Quote], *, limits: ProbeLimi
         return False
     try:
         cached = KnownFiles.of(services.ledger, [quote.partition.request for quote in stored])
-        results = asyncio.run(probe_links(services, urls, cached, limits))
+        results = asyncio.run(probe_links(services, urls, cached, DEFAULT_LIMITS))
         probes = {url_hash(url): probe for url, probe in results.items() if isinstance(probe, CachedProbe)}
         fresh = {key: probe for key, probe in probes.items() if probe is not cached.probes.get(key)}
         if fresh:

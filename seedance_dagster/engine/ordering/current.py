@@ -12,7 +12,7 @@ from seedance_dagster.prompts.models import PromptSet
 
 
 def known_set(ledger: Ledger, prompt_set: PromptSet) -> PromptSet:
-    """Return a set as it is now by what the ledger knows; raise `LedgerError`."""
+    """Return a set as it is now, as far as the ledger knows; raise `LedgerError`."""
     return with_accepted_finals(ledger, with_known_contents(ledger, prompt_set))
 
 

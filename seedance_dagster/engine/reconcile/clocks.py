@@ -84,7 +84,7 @@ def clock_offset(answered: Sequence[AnsweredTask], at: datetime) -> Offset:
 
 
 def post_window(order: Order, offset: Offset, now: datetime) -> Window:
-    """Return the vendor's time in which a task can have been made by an uncertain order's POST."""
+    """Return the window, by the vendor's clock, in which an uncertain order's POST can have made a task."""
     sent_at = order.sent_at or order.claimed_at or order.ordered_at
     lost_at = max(order.lost_at or now, sent_at)
     return Window(sent_at + offset.least, lost_at + offset.most)

@@ -1,4 +1,4 @@
-"""Ending an order by hand that nothing else will end: a person decides what it counts as."""
+"""Ending by hand an order that nothing else will end: a person decides its charge."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def _lists_unfinished(worker: Worker, rows: Iterable[HistoryRow]) -> bool:
 def _other_types(
     rows: Mapping[str, HistoryRow], known: Sequence[KnownTask], types: Iterable[str]
 ) -> frozenset[str]:
-    """Return types of the history that certainly are not the orders'.
+    """Return the task types in the history that are certainly not the orders'.
 
     The history's type names are trusted only where rows of our own tasks confirm them: a row for each order's
     type and one for the other type, and no row of ours under a name that is not its type.

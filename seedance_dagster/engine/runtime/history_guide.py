@@ -88,7 +88,7 @@ class HistoryGuide:
             self.is_busy = False
 
     async def _sweep(self) -> None:
-        """Read the history once under the lease, and return it."""
+        """Read the history once, then release the lease."""
         try:
             await self._memory.recall()
             if not self._memory.rests:

@@ -157,7 +157,7 @@ class Submitter:
         )
 
     async def _record_late(self, order: Order, task: Task, error: StaleOrderError) -> None:
-        """Record a task whose reply came after its order was taken for lost: the reply says whose it is."""
+        """Record a task whose reply came after its order had become uncertain: it says whose the task is."""
         current = await in_thread(self._ledger.queries.get, order.order_id)
         if current.state is State.UNCERTAIN and current.claimed_at == order.claimed_at:
             with contextlib.suppress(StaleOrderError, TaskOwnedError):
