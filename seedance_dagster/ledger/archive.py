@@ -110,8 +110,8 @@ class Archive(LedgerPart):
             deleted = 0
             for ids in chunked(counts):
                 chosen = self._chosen(before).where(journal.c.order_id.in_(ids))
-                now = {row.order_id: row.entries for row in connection.execute(chosen)}
-                if now != {order_id: counts[order_id] for order_id in ids}:
+                current = {row.order_id: row.entries for row in connection.execute(chosen)}
+                if current != {order_id: counts[order_id] for order_id in ids}:
                     raise StaleOrderError("an order changed while its journal was archived")
             for numbers in chunked(entry.entry_id for entry in entries):
                 deletion = journal.delete().where(journal.c.entry_id.in_(numbers))

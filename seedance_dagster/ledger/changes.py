@@ -54,7 +54,7 @@ _NOTE_ORDER = _note(_GIVEN.where(links.c.order_id == sa.bindparam("changed_id"))
 
 
 def note_order(connection: sa.Connection, order_id: int) -> None:
-    """Note that what an order's partitions show may have changed."""
+    """Note that an order's partitions may show something else now."""
     connection.execute(_NOTE_ORDER, {"changed_id": order_id})
 
 

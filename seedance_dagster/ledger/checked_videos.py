@@ -37,7 +37,7 @@ class CheckedVideos(VideoMemory):
             return connection.scalar(query) is not None
 
     def changes(self, prompt_set: str) -> Changes:
-        """Return what changed in a set since its videos were checked."""
+        """Return the changes of a set since its videos were checked."""
         with self._database.reading() as connection:
             return changes_of(connection, View.CHECKS, prompt_set)
 
@@ -62,15 +62,16 @@ class CheckedVideos(VideoMemory):
                 )
                 known |= {row.partition: Checked(row.order_id, row.problems) for row in rows}
             new = {
-                key: now
-                for key, now in checked.items()
+                key: video
+                for key, video in checked.items()
                 # Checking all videos takes long: a newer video may have been checked meanwhile, and stays.
-                if now != known.get(key) and not (now and key in known and known[key].order_id > now.order_id)
+                if video != known.get(key)
+                and not (video and key in known and known[key].order_id > video.order_id)
             }
             self._replace(connection, prompt_set, new)
             if changes is not None:
                 forget_changes(connection, changes.ids)
                 if all_:
                     connection.execute(checked_sets.delete().where(checked_sets.c.prompt_set == prompt_set))
-                    done = {"prompt_set": prompt_set, "checked_at": self._clock()}
-                    connection.execute(checked_sets.insert().values(done))
+                    values = {"prompt_set": prompt_set, "checked_at": self._clock()}
+                    connection.execute(checked_sets.insert().values(values))

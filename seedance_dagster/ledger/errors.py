@@ -58,7 +58,7 @@ class BudgetExceededError(LedgerError):
 
 
 class StaleOrderError(LedgerError):
-    """The order is no longer in the expected state or lease; its present owner goes on with it."""
+    """The order is no longer in the expected state or lease; its current owner continues with it."""
 
 
 class TaskOwnedError(LedgerError):

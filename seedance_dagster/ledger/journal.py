@@ -1,4 +1,4 @@
-"""The journal's entries by number: how far a ledger has come, and what changed since."""
+"""The journal's entries by number: how far a ledger has come, and the changes since."""
 
 from __future__ import annotations
 

@@ -215,8 +215,8 @@ class Ledger:
         if self._clock is not utc_now:
             return timedelta(0)  # a test's own clock
         with self._database.reading() as connection:
-            there = self._database.time(connection)
-        return timedelta(0) if there is None else utc_now() - there
+            database_time = self._database.time(connection)
+        return timedelta(0) if database_time is None else utc_now() - database_time
 
     @property
     def label(self) -> str:

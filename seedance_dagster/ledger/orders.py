@@ -1,4 +1,4 @@
-"""Requests for orders: who asks, on what terms, and which earlier order answers."""
+"""Requests for orders, and the earlier orders that answer them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderRequest:
-    """Who requests videos, and on what terms.
+    """A request for videos: who makes it, and on what terms.
 
     Attributes:
         idempotency_key: The first backfill or run that requests; its retries and re-executions have the same
@@ -103,8 +103,8 @@ def find_existing_order(
             return order, Outcome.JOINED
     for order in candidates:
         ended = order.state in {State.REJECTED, State.FAILED} and not is_void(order)
-        again = request.resubmit_rejected and may_pay_again(order, order.ended_at)
-        if ended and not again:
+        may_order_again = request.resubmit_rejected and may_pay_again(order, order.ended_at)
+        if ended and not may_order_again:
             return order, Outcome.SKIPPED
     return None
 

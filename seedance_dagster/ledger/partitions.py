@@ -32,7 +32,7 @@ UPDATE_PARTITION = partitions.update().where(
     partitions.c.prompt_set == sa.bindparam("of_set"),
     partitions.c.partition == sa.bindparam("of_partition"),
 )
-"""The update of one partition's row, for many at once."""
+"""The update of one partition's row, which may be executed for many."""
 
 
 def answers(scope: str, order_scope: str) -> bool:
@@ -54,12 +54,12 @@ def same_partition(first: sa.FromClause, second: sa.FromClause) -> sa.ColumnElem
     return sa.and_(first.c.prompt_set == second.c.prompt_set, first.c.partition == second.c.partition)
 
 
-def link_orders(connection: sa.Connection, wanted: Iterable[Link], *, at: datetime) -> None:
+def link_orders(connection: sa.Connection, new_links: Iterable[Link], *, at: datetime) -> None:
     """Link orders to partitions in the caller's transaction; existing links stay as they are.
 
     A partition that has an order is no longer postponed.
     """
-    by_key = {(link.prompt_set, link.partition, link.order_id): link for link in wanted}
+    by_key = {(link.prompt_set, link.partition, link.order_id): link for link in new_links}
     known = set[tuple[str, str, int]]()
     for chunk in chunked({order_id for _, _, order_id in by_key}):
         rows = connection.execute(
@@ -265,13 +265,21 @@ def _changes(
         for key, row in known.items()
         if key not in wanted and row.removed_at is None
     }
-    for key, asked in wanted.items():
+    for key, request in wanted.items():
         row = known.get(key)
-        rights = {name: dict(terms) for name, terms in asked.rights.items()} or None
-        values = (asked.fingerprint, asked.take, asked.scope, dict(asked.tags), asked.is_draft, rights, None)
+        rights = {name: dict(terms) for name, terms in request.rights.items()} or None
+        values = (
+            request.fingerprint,
+            request.take,
+            request.scope,
+            dict(request.tags),
+            request.is_draft,
+            rights,
+            None,
+        )
         if row is None or tuple(row)[1:] != values:
             # Nobody has requested the edited prompt yet, so it is not postponed.
-            edited = row is not None and row.fingerprint != asked.fingerprint
+            edited = row is not None and row.fingerprint != request.fingerprint
             columns = (column.name for column in _ASKED)
             changes[key] = dict(zip(columns, values, strict=True)) | (
                 {"postponed_at": None} if edited else {}

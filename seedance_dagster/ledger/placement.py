@@ -183,7 +183,7 @@ class _Placement:
     placed: dict[int, Order] = field(default_factory=dict)
 
     def answer(self, new: NewOrder) -> tuple[Order, Outcome]:
-        """Return the order that stands for a partition now, placed where no earlier one answers."""
+        """Return the order that stands for a partition now; place one where no earlier one answers."""
         before = len(self.placed)
         answered = self._answer(new)
         if len(self.placed) > before:

@@ -166,8 +166,8 @@ def _is(link: Link) -> tuple[sa.ColumnElement[bool], ...]:
 def _superseded() -> sa.ColumnElement[bool]:
     """Select links whose partition another order stands for; for a query on `links` and `orders`."""
     other, other_link = other_orders, links.alias()
-    wanted = sa.exists().where(same_partition(partitions, links), asks_for()).correlate(links, orders)
-    other_wanted = (
+    is_current = sa.exists().where(same_partition(partitions, links), asks_for()).correlate(links, orders)
+    other_is_current = (
         sa.exists()
         .where(same_partition(partitions, other_link), asks_for(order=other))
         .correlate(other_link, other)
@@ -179,7 +179,7 @@ def _superseded() -> sa.ColumnElement[bool]:
             same_partition(other_link, links),
             other.c.order_id == other_link.c.order_id,
             other.c.state.not_in(ENDED),
-            sa.case((wanted, other_wanted & is_newer), else_=other_wanted | is_newer),
+            sa.case((is_current, other_is_current & is_newer), else_=other_is_current | is_newer),
         )
         .correlate(links, orders)
     )
@@ -188,8 +188,8 @@ def _superseded() -> sa.ColumnElement[bool]:
 @cache
 def _links_to_report() -> sa.Select[Any]:
     """Select the rows of `Reports.links` in one statement, since every event needs them."""
-    asked = (same_partition(partitions, links), partitions.c.fingerprint == orders.c.fingerprint)
-    lacks_prompt = sa.exists().where(*asked, partitions.c.reported.is_(None)).correlate(links, orders)
+    same_request = (same_partition(partitions, links), partitions.c.fingerprint == orders.c.fingerprint)
+    lacks_prompt = sa.exists().where(*same_request, partitions.c.reported.is_(None)).correlate(links, orders)
     removal, removal_link = other_orders, links.alias()
     failed_removal = (
         sa.select(sa.func.max(removal.c.order_id))
@@ -216,7 +216,7 @@ def _links_to_report() -> sa.Select[Any]:
 
 @cache
 def _was_tried_again() -> sa.ColumnElement[bool]:
-    """Select orders with a later attempt, which says what became of the request; for a query on `orders`."""
+    """Select orders with a later attempt, which shows the outcome of the request; for a query on `orders`."""
     later = other_orders
     return (
         sa.exists()
@@ -232,22 +232,22 @@ def _was_tried_again() -> sa.ColumnElement[bool]:
 
 def unreported(now: datetime) -> sa.ColumnElement[bool]:
     """Select links whose order's present state was not reported in time; for a query with `orders`."""
-    before = now - _REPORT_GRACE
+    deadline = now - _REPORT_GRACE
     # As an expression that no index has, so that planners go from the few open links to their orders.
     state, reported = sa.cast(orders.c.state, sa.Text).concat(""), links.c.reported
     return sa.and_(
         is_unreported,
-        links.c.linked_at <= before,
+        links.c.linked_at <= deadline,
         sa.or_(
             sa.and_(
                 state.in_({State.SUBMITTED, State.SUCCEEDED}),
                 sa.or_(reported.is_(None), reported == Reported.ORDERED),
-                orders.c.submitted_at <= before,
+                orders.c.submitted_at <= deadline,
             ),
             sa.and_(
                 state == State.STORED,
                 reported.is_distinct_from(Reported.STORED),
-                orders.c.stored_at <= before,
+                orders.c.stored_at <= deadline,
                 # One that was observed behind a better order is reported again if that one ended without a
                 # video.
                 sa.or_(reported.is_distinct_from(Reported.OBSERVED), ~_superseded()),
@@ -255,7 +255,7 @@ def unreported(now: datetime) -> sa.ColumnElement[bool]:
             sa.and_(
                 state.in_(ENDED),
                 reported.is_distinct_from(Reported.ENDED),
-                orders.c.ended_at <= before,
+                orders.c.ended_at <= deadline,
                 ~_was_tried_again(),
                 ~_superseded(),
             ),

@@ -33,7 +33,7 @@ class DaySpend:
 
 
 class OrderSum(NamedTuple):
-    """A number of orders, in whatever state, and the charges that the vendor reported, in points."""
+    """A number of orders, in any state, and the charges that the vendor reported, in points."""
 
     orders: int
     charged: int

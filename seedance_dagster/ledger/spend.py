@@ -40,7 +40,7 @@ class Amounts:
     """A number of orders and their money, in points.
 
     Attributes:
-        orders: All orders, in whatever state.
+        orders: All orders, in any state.
         videos: Those of them whose video is in S3.
         rejected: Those of them that moderation rejected.
         accepted: Those of the videos whose last verdict is "accepted", without drafts: a draft and its final
@@ -117,7 +117,7 @@ class Spend(LedgerPart):
 
         Returns:
             Amounts by key, sorted: a day as 2026-04-06, a month as 2026-04, or a name; a resolution that was
-            not asked for is "default". None stands at the end, for orders without the tag or template.
+            not requested is "default". None comes last, for orders without the tag or template.
         """
         if by is SpendBy.TEMPLATE:
             by, tag = SpendBy.TAG, TEMPLATE_TAG
@@ -137,20 +137,24 @@ class Spend(LedgerPart):
         }
         with self._database.reading() as connection:
             money = order_money(connection)
-            last = _last_verdicts()
+            last_verdicts = _last_verdicts()
             sums = (
                 sa.func.count(),
                 _count(orders.c.state == State.STORED),
                 _count(orders.c.state == State.REJECTED),
-                _count(sa.and_(last.c.verdict == Verdict.ACCEPTED, partitions.c.is_draft.is_not(True))),
-                _count(last.c.verdict == Verdict.DISCARDED),
+                _count(
+                    sa.and_(last_verdicts.c.verdict == Verdict.ACCEPTED, partitions.c.is_draft.is_not(True))
+                ),
+                _count(last_verdicts.c.verdict == Verdict.DISCARDED),
                 total(money.charged),
                 total(sa.case((orders.c.state == State.REJECTED, money.charged), else_=0)),
                 total(money.spent - money.charged),
                 total(money.reserved),
             )
-            on_its_video = (last.c.order_id == orders.c.order_id) & (last.c.sha256 == orders.c.sha256)
-            made_for = orders.outerjoin(last, on_its_video).outerjoin(
+            on_its_video = (last_verdicts.c.order_id == orders.c.order_id) & (
+                last_verdicts.c.sha256 == orders.c.sha256
+            )
+            made_for = orders.outerjoin(last_verdicts, on_its_video).outerjoin(
                 partitions, same_partition(partitions, orders)
             )
             query = sa.select(keys[by].label("key"), *sums).select_from(made_for).group_by("key")

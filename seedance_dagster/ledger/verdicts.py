@@ -45,8 +45,8 @@ class Verdicts(LedgerPart):
         with self._database.writing() as connection:
             check_not_moved(connection)
             shown = _shown(connection, prompt_set, judgements)
-            seen = {key: judgement.sha256 for key, judgement in judgements.items() if judgement.sha256}
-            _check_shown(prompt_set, judgements, shown, seen)
+            reviewed = {key: judgement.sha256 for key, judgement in judgements.items() if judgement.sha256}
+            _check_shown(prompt_set, judgements, shown, reviewed)
             note_verdicts(connection, prompt_set, judgements)
             return [
                 _add(
@@ -206,7 +206,7 @@ def _check_shown(
     prompt_set: str,
     partitions: Iterable[str],
     shown: Mapping[str, tuple[int, str]],
-    seen: Mapping[str, str] = MappingProxyType({}),
+    reviewed: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     missing = [partition for partition in partitions if partition not in shown]
     if missing:
@@ -214,7 +214,7 @@ def _check_shown(
             f"{prompt_set}: {_names(missing)} without a stored video; a verdict needs one. "
             f"`seedance-dagster review list {prompt_set}` shows which have one. No verdict was recorded"
         )
-    replaced = [partition for partition, sha256 in seen.items() if shown[partition][1] != sha256]
+    replaced = [partition for partition, sha256 in reviewed.items() if shown[partition][1] != sha256]
     if replaced:
         raise VerdictError(
             f"{prompt_set}: {_names(replaced)} showing another video than the one that was looked at. Look "

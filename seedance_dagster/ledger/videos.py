@@ -148,7 +148,7 @@ def current_videos(prompt_set: str, keys: Collection[str] | None = None) -> sa.S
     # A video whose watermark is being removed is shown only where the watermark is wanted.
     may_be_shown = sa.or_(asks_for(), ~has_open_removal)
     is_current = sa.case((asks_for(), 0), else_=1)
-    within: dict[str, Any] = {"partition_by": links.c.partition}
+    per_partition: dict[str, Any] = {"partition_by": links.c.partition}
     ranked = (
         sa.select(
             orders.c.order_id,
@@ -157,10 +157,10 @@ def current_videos(prompt_set: str, keys: Collection[str] | None = None) -> sa.S
             partitions.c.tags.label("label_tags"),
             partitions.c.removed_at.label("label_removed_at"),
             partitions.c.rights.label("label_rights"),
-            sa.func.min(orders.c.order_id).over(**within).label("first_order_id"),
+            sa.func.min(orders.c.order_id).over(**per_partition).label("first_order_id"),
             sa.func.row_number()
             .over(
-                **within,
+                **per_partition,
                 order_by=(orders.c.state != State.STORED, is_current, orders.c.order_id.desc()),
             )
             .label("rank"),

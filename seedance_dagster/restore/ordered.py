@@ -67,13 +67,13 @@ def takes_of(sets: Sequence[PromptSet]) -> Iterator[PromptTake]:
 
 
 def take_in_event(
-    remains: TaskRemains, known: Mapping[str, Sequence[PromptTake]]
+    remains: TaskRemains, by_fingerprint: Mapping[str, Sequence[PromptTake]]
 ) -> tuple[PromptTake, int] | None:
     """Return the take that the order of an event asked for, and its attempt; None where it is unknown.
 
     Args:
         remains: The remains of a task.
-        known: The current takes of prompts, by fingerprint.
+        by_fingerprint: The current takes of prompts.
     """
     event = remains.event
     if event is None:
@@ -83,12 +83,12 @@ def take_in_event(
         return None
     made_for = event.metadata.get("seedance/made_for") or f"{event.prompt_set}/{event.partition}"
     prompt_set, _, partition = str(made_for).partition("/")
-    same = known.get(digest, ())
-    for prompt in same:
+    alike = by_fingerprint.get(digest, ())
+    for prompt in alike:
         if (prompt.prompt_set, prompt.partition) == (prompt_set, partition):
             return prompt, attempt
     echoed = None if remains.task is None else echoed_request(remains.task)
-    request = same[0].request if same else echoed
+    request = alike[0].request if alike else echoed
     if request is None:
         return None
     take = _TAKE.search(partition)
@@ -209,10 +209,10 @@ def sent_files(request: GenerationRequest, task: Task | None) -> list[dict[str, 
     """Return the facts about the team's own files: the links that a task shows in their place."""
     facts = []
     for kind in REFERENCE_KINDS:
-        own = getattr(request, f"{kind}_urls")
+        urls = getattr(request, f"{kind}_urls")
         echoed = None if task is None else task.input.get(f"{kind}_urls")
-        links = echoed if isinstance(echoed, list) and len(echoed) == len(own) else [None] * len(own)
-        for position, (reference, link) in enumerate(zip(own, links, strict=True), 1):
+        links = echoed if isinstance(echoed, list) and len(echoed) == len(urls) else [None] * len(urls)
+        for position, (reference, link) in enumerate(zip(urls, links, strict=True), 1):
             file = FileReference.parse(reference)
             if file is not None:
                 sent = {} if link is None else {"sent_url": strip_query(str(link))}

@@ -1,4 +1,4 @@
-"""The plan of a restoration: the restored orders, and whatever cannot be restored."""
+"""The plan of a restoration: its orders, and the tasks and objects that cannot be restored."""
 
 from __future__ import annotations
 

@@ -77,11 +77,11 @@ class Planner:
 
     def plan(self) -> Plan:
         """Return the plan."""
-        left = [task for task in self.remains.tasks if not self._restore_stored(task)]
-        left = [task for task in left if not self._restore_reported(task)]
+        remaining = [task for task in self.remains.tasks if not self._restore_stored(task)]
+        remaining = [task for task in remaining if not self._restore_reported(task)]
         for order in reserved_attempts(self.remains, self._prompts, self._attempts, self.catalog, self.now):
             self._orders.append(order)
-        self._restore_by_content(left)
+        self._restore_by_content(remaining)
         self._doubt_the_unsent()
         return Plan(tuple(self._orders), tuple(self._not_restored), self.remains.problem)
 

@@ -154,25 +154,25 @@ def _unowned_tasks(snapshots: Snapshots, manifests: Mapping[str, Manifest]) -> l
     """Return the tasks that no order owns, and those of open orders whose video is stored."""
     owners = {order.task_id: order for order in snapshots.ledger.orders if order.task_id is not None}
     dagster = snapshots.dagster
-    known = dict.fromkeys([*manifests, *dagster.submitted, *dagster.reported, *snapshots.vendor.history])
+    task_ids = dict.fromkeys([*manifests, *dagster.submitted, *dagster.reported, *snapshots.vendor.history])
 
     def is_wanted(task_id: str) -> bool:
         owner = owners.get(task_id)
         return owner is None or (owner.state not in ENDED and task_id in manifests)
 
-    return list(filter(is_wanted, known))
+    return list(filter(is_wanted, task_ids))
 
 
 def _read_manifests(services: Services, snapshots: Snapshots, progress: Progress) -> dict[str, Manifest]:
     """Return the manifests of videos that the ledger does not have as stored, by task id."""
     stored = {order.manifest_key for order in snapshots.ledger.orders if order.state is State.STORED}
-    wanted = [
+    keys = [
         key
         for key in snapshots.storage.objects
         if key not in stored and (folder := order_folder(key)) is not None and folder.file == "manifest"
     ]
-    read = inspect_objects(services.store, dict.fromkeys(wanted, Verification.READ), progress)
-    bodies = ((key, inspected.body) for key, inspected in read if inspected is not None)
+    results = inspect_objects(services.store, dict.fromkeys(keys, Verification.READ), progress)
+    bodies = ((key, inspected.body) for key, inspected in results if inspected is not None)
     parsed = filter(None, (_manifest(key, body) for key, body in bodies))
     return {manifest.task_id: manifest for manifest in parsed}
 

@@ -1,4 +1,4 @@
-"""A restoration: the ledger that this one stands for, and the plan."""
+"""A restoration: the ledger to restore, and the plan."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RestoreError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """The ledger that is restored.
+    """The ledger to restore.
 
     Attributes:
         identity: Its identity: that of the ledger whose videos are at the prefix.
@@ -38,7 +38,7 @@ class Place:
 
 
 def find_place(services: Services) -> Place:
-    """Return the ledger that a ledger stands for: itself, or a lost one if it is empty.
+    """Return the ledger to restore: this one, or a lost one whose place it takes if it is empty.
 
     Raises:
         RestoreError: It has orders of its own while the prefix has another owner, or a worker uses it.
@@ -46,20 +46,20 @@ def find_place(services: Services) -> Place:
         LedgerError: The ledger cannot be read.
     """
     ledger, store = services.ledger, services.store
-    owner, own = read_owner(store), ledger.identity
+    owner, identity = read_owner(store), ledger.identity
     workers = sorted(ledger.restoration.workers())
     if workers:
         raise RestoreError(
             f"{', '.join(workers)} works with the ledger {ledger.label}: switch off seedance_sensor, let its "
             "runs end, and try again after a minute"
         )
-    if owner is None or owner.ledger_id == own.ledger_id:
-        return Place(own, is_new=False)
+    if owner is None or owner.ledger_id == identity.ledger_id:
+        return Place(identity, is_new=False)
     if ledger.restoration.is_empty():
         return Place(Identity(owner.ledger_id, owner.created_at), is_new=True)
     raise RestoreError(
         f"the prefix {store.uri(store.prefix)} belongs to the ledger with the id {owner.ledger_id}, and "
-        f"{ledger.label} has the id {own.ledger_id} and orders of its own: set SEEDANCE_LEDGER_URL to a "
+        f"{ledger.label} has the id {identity.ledger_id} and orders of its own: set SEEDANCE_LEDGER_URL to a "
         "backup of that one, or to an empty database"
     )
 
@@ -108,7 +108,7 @@ async def plan_restoration(
 
 
 def take_place(services: Services, place: Place) -> None:
-    """Let the ledger stand for a lost one, and claim its prefix.
+    """Let the ledger take the place of a lost one, if it is new, and claim the prefix.
 
     Raises:
         LedgerError: Something was ordered in the ledger meanwhile.

@@ -69,5 +69,5 @@ def _confirmed(manifest: Manifest, task: Task) -> dict[str, Any]:
 def _shown_at(event: RecordedEvent, order: Order) -> tuple[str, str]:
     """Return the partition at which an event shows an order; the order's own for any other event."""
     made_for = event.metadata.get("seedance/made_for")
-    own = made_for in (None, f"{order.prompt_set}/{order.partition}")
-    return (event.prompt_set, event.partition) if made_for and own else (order.prompt_set, order.partition)
+    is_own = made_for in (None, f"{order.prompt_set}/{order.partition}")
+    return (event.prompt_set, event.partition) if made_for and is_own else (order.prompt_set, order.partition)

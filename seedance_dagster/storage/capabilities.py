@@ -85,13 +85,13 @@ CAPABILITIES = (
     ),
     Capability(
         "list",
-        "lets checks and audits compare what is stored",
+        "lets checks and audits compare the stored objects",
         ("s3:ListBucket",),
         "videos are stored; `objects_intact` and `audit` cannot check them",
     ),
     Capability(
         "copy",
-        "keeps what a repair replaces",
+        "keeps objects that a repair replaces",
         ("s3:GetObject", "s3:PutObject"),
         "videos are stored; `audit --repair` repairs no object",
     ),

@@ -69,8 +69,8 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
         place: The object and the host.
     """
     code, name = error_code(error), f"the bucket {bucket!r}"
-    said = str(error.response.get("Error", {}).get("Message") or "no message")
-    reply = one_line(f"{code}: {said}")
+    message = str(error.response.get("Error", {}).get("Message") or "no message")
+    reply = one_line(f"{code}: {message}")
     match code:
         case "400" | "401" | "403" | "404" | "405" if error.operation_name not in _WITHOUT_WORDS:
             words = (
@@ -80,7 +80,9 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
         case "NoSuchBucket" | "404":
             words = f"{name} does not exist: create it or change SEEDANCE_S3_BUCKET"
         case "AccessDenied" | "403":
-            words = f"{name} cannot be used with these AWS credentials: {_denied(error.operation_name, said)}"
+            words = (
+                f"{name} cannot be used with these AWS credentials: {_denied(error.operation_name, message)}"
+            )
         case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "Unauthorized" | "InvalidSecurity" | "401":
             words = "the AWS credentials are refused: check AWS_ACCESS_KEY_ID and its secret"
             reply = code  # the message may quote what was signed
@@ -102,11 +104,11 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
     return f"{words} ({reply}; {error.operation_name} of {place})"
 
 
-def _denied(operation: str, said: str) -> str:
+def _denied(operation: str, message: str) -> str:
     """Return the missing permission, by the store's message, else by the operation."""
-    named = _NEEDED.search(said)
+    named = _NEEDED.search(message)
     permission = named[1] if named else f"s3:{_PERMISSIONS.get(operation, operation)}"
-    return f"a policy denies them {permission}" if "explicit deny" in said else f"they need {permission}"
+    return f"a policy denies them {permission}" if "explicit deny" in message else f"they need {permission}"
 
 
 def error_code(error: ClientError) -> str:
@@ -120,7 +122,7 @@ def http_status(error: ClientError) -> int:
 
 
 def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Translate what boto3 raises into `StoreError`; a first argument is the key."""
+    """Translate boto3's errors into `StoreError`; a method's first argument is taken for the key."""
 
     @functools.wraps(method)
     def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -167,6 +169,6 @@ def _region(error: ClientError) -> str:
     """Return the region that a redirect names."""
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     named = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
-    said = error.response.get("Error", {}).get("Message") or ""
-    expected = re.search(r"expecting '([a-z0-9-]+)'", said)
+    message = error.response.get("Error", {}).get("Message") or ""
+    expected = re.search(r"expecting '([a-z0-9-]+)'", message)
     return str(named or (expected[1] if expected else "the bucket's region"))[:50]

@@ -117,8 +117,8 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
 
 
 def _rights(rights: AllRights) -> str | None:
-    known = {name: dict(terms) for name, terms in sorted(rights.items())}
-    return json.dumps(redact(known, redact_url), ensure_ascii=False) if known else None
+    plain = {name: dict(terms) for name, terms in sorted(rights.items())}
+    return json.dumps(redact(plain, redact_url), ensure_ascii=False) if plain else None
 
 
 def score_entry(name: str, value: ScoreValue) -> dict[str, Any]:

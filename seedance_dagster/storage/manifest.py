@@ -210,7 +210,7 @@ class Manifest(BaseModel):
 def sent_request(request: dict[str, Any]) -> dict[str, Any]:
     """Return the body of the POST for an order's request, its reference URLs stripped.
 
-    The prompt stays unchanged: it is what was rendered.
+    The prompt stays unchanged: it is the text that was rendered.
     """
     body = GenerationRequest.model_validate(request, strict=False).to_wire()
     for kind in REFERENCE_KINDS:

@@ -22,7 +22,7 @@ def bucket_name(bucket: str) -> str:
         StoreError: It is not a bucket's name, or contains more than that.
     """
     address = _ADDRESS.sub("", bucket.strip(), count=1)
-    name, _, rest = (address, "", "") if ":accesspoint/" in address else address.partition("/")
+    name, _, path = (address, "", "") if ":accesspoint/" in address else address.partition("/")
     if not address:
         return ""
     if not _BUCKET_NAME.fullmatch(name):
@@ -30,10 +30,10 @@ def bucket_name(bucket: str) -> str:
             f"the bucket {bucket[:100]!r} is not a name: set SEEDANCE_S3_BUCKET to the name alone, such as "
             "videos, and AWS_ENDPOINT_URL_S3 to the address of the store, where it is not Amazon's"
         )
-    if rest.strip("/"):
+    if path.strip("/"):
         raise StoreError(
             f"the bucket {bucket[:100]!r} contains a path: set SEEDANCE_S3_BUCKET={name[:100]} and "
-            f"SEEDANCE_S3_PREFIX={rest.strip('/')[:100]}"
+            f"SEEDANCE_S3_PREFIX={path.strip('/')[:100]}"
         )
     return name
 

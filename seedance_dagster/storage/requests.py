@@ -37,15 +37,15 @@ class RequestOptions:
     def apply(self, client: S3Client) -> None:
         """Make a client send the options with every request that takes them."""
         pays = {"RequestPayer": "requester"} if self.requester_pays else {}
-        kept = pays | _set(
+        common = pays | _set(
             ServerSideEncryption=self.encryption,
             SSEKMSKeyId=self.kms_key,
             ACL=self.acl,
             StorageClass=self.storage_class,
         )
         added = dict.fromkeys(_READS, pays) | {
-            "CopyObject": kept,  # the copy has the tags of its source
-            "PutObject": kept | _set(Tagging=self.tags),
+            "CopyObject": common,  # the copy has the tags of its source
+            "PutObject": common | _set(Tagging=self.tags),
         }
         for operation, parameters in added.items():
             if parameters:

@@ -278,7 +278,7 @@ class VideoStore(VersionedObjects):
             # Without permission to list, S3 does not say that an object is missing.
             existing = self._head(key)
         if existing is not None and existing.metadata.get(TASK_ID) != metadata.get(TASK_ID):
-            owner = existing.metadata.get(TASK_ID, "nobody known")
+            owner = existing.metadata.get(TASK_ID, "an unknown owner")
             raise StoreError(f"{self.uri(key)} is not overwritten: it belongs to {owner}")
         return existing
 

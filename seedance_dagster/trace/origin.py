@@ -203,7 +203,7 @@ def _of_task(ledger: Ledger, task_id: str) -> Origin:
     if order is None:
         raise UnknownOriginError(
             f"no order in {ledger.label} has a task {task_id}, and there is no such file; "
-            f"what can be traced is {ALLOWED}"
+            f"allowed are {ALLOWED}"
         )
     return _origin(task_id, Form.TASK, [order], "task")
 

@@ -143,7 +143,7 @@ def test_an_unreadable_credential_is_reported(orders, ledger, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("thing", "words"),
     [
-        ("t-9", "no order in .* has a task t-9, and there is no such file; what can be traced is an s3://"),
+        ("t-9", "no order in .* has a task t-9, and there is no such file; allowed are an s3://"),
         ("cat.mp4", "there is no such file"),
         ("ab" * 32, "no video in .* has the sha256"),
         ("spots/elk", "has no partition spots/elk"),

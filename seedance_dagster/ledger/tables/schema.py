@@ -84,7 +84,7 @@ task_type = sa.case(
 """The type of an order's own task, as `Order.task_type`."""
 
 other_orders = orders.alias("other_orders")
-"""Orders beside those of a query. Made once: an alias of so many columns takes milliseconds."""
+"""Orders beside those of a query. Made once, since an alias of all columns takes milliseconds."""
 
 NO_LEASE: dict[str, Any] = {"lease_owner": None, "leased_at": None, "leased_until": None}
 """The columns of an order that no worker holds."""

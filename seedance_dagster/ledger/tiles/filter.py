@@ -90,7 +90,8 @@ VERDICT = sa.case(
 def is_shown() -> sa.ColumnElement[bool]:
     """Select links whose order the partition shows; for a query on `links`, `orders` and `partitions`.
 
-    A stored video comes first, then what the partition asks for now, then the newest order; see `Videos`.
+    A stored video comes first, then an order for the partition's current request, then the newest; see
+    `Videos`.
     """
     other, other_link = orders.alias(), links.alias()
     better = sa.or_(
@@ -124,41 +125,41 @@ def _may_be_shown(order: sa.FromClause) -> sa.ColumnElement[bool]:
         .where(removal.c.source_order_id == order.c.order_id, removal.c.state.in_(OPEN))
         .correlate(order)
     )
-    asked = sa.case((asks_for(order=order), sa.true()), else_=sa.false())
-    return sa.and_(order.c.error_class.is_distinct_from(WITHDRAWN), sa.or_(asked, ~has_open_removal))
+    is_current = sa.case((asks_for(order=order), sa.true()), else_=sa.false())
+    return sa.and_(order.c.error_class.is_distinct_from(WITHDRAWN), sa.or_(is_current, ~has_open_removal))
 
 
-def tile_conditions(wanted: TileFilter) -> Iterator[sa.ColumnElement[bool]]:
+def tile_conditions(tile_filter: TileFilter) -> Iterator[sa.ColumnElement[bool]]:
     """Yield the conditions of a filter; for a query on `links`, `orders` and `partitions`."""
-    if wanted.prompt_set:
-        yield links.c.prompt_set == wanted.prompt_set
-    if wanted.models:
-        yield MODEL.in_(wanted.models)
-    if wanted.stages:
-        yield sa.or_(sa.false(), *(_in_stage(stage) for stage in wanted.stages))
-    if wanted.verdicts:
+    if tile_filter.prompt_set:
+        yield links.c.prompt_set == tile_filter.prompt_set
+    if tile_filter.models:
+        yield MODEL.in_(tile_filter.models)
+    if tile_filter.stages:
+        yield sa.or_(sa.false(), *(_in_stage(stage) for stage in tile_filter.stages))
+    if tile_filter.verdicts:
         yield orders.c.state == State.STORED
-        yield VERDICT.in_([verdict.value for verdict in wanted.verdicts])
-    for name, value in wanted.tags.items():
+        yield VERDICT.in_([verdict.value for verdict in tile_filter.verdicts])
+    for name, value in tile_filter.tags.items():
         yield partitions.c.tags[name].as_string() == value
-    yield from _ranges(wanted)
-    if wanted.scores:
+    yield from _ranges(tile_filter)
+    if tile_filter.scores:
         yield orders.c.state == State.STORED
-    for name, threshold in wanted.scores:
+    for name, threshold in tile_filter.scores:
         yield meets(name, threshold)
-    if wanted.text:
-        yield mentions(wanted.text)
+    if tile_filter.text:
+        yield mentions(tile_filter.text)
 
 
-def _ranges(wanted: TileFilter) -> Iterator[sa.ColumnElement[bool]]:
-    if wanted.min_points is not None:
-        yield wanted.min_points <= COST
-    if wanted.max_points is not None:
-        yield wanted.max_points >= COST
-    if wanted.since is not None:
-        yield orders.c.ordered_at >= _midnight(wanted.since)
-    if wanted.until is not None:
-        yield orders.c.ordered_at < _midnight(wanted.until + timedelta(days=1))
+def _ranges(tile_filter: TileFilter) -> Iterator[sa.ColumnElement[bool]]:
+    if tile_filter.min_points is not None:
+        yield tile_filter.min_points <= COST
+    if tile_filter.max_points is not None:
+        yield tile_filter.max_points >= COST
+    if tile_filter.since is not None:
+        yield orders.c.ordered_at >= _midnight(tile_filter.since)
+    if tile_filter.until is not None:
+        yield orders.c.ordered_at < _midnight(tile_filter.until + timedelta(days=1))
 
 
 def _in_stage(stage: Stage) -> sa.ColumnElement[bool]:

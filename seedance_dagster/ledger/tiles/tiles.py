@@ -75,7 +75,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class TileCount:
-    """The number of tiles of one kind, and what they cost in points."""
+    """The number of tiles of one kind, and their cost in points."""
 
     prompt_set: str
     model: str
@@ -90,7 +90,7 @@ class Tiles(LedgerPart):
 
     def page(
         self,
-        wanted: TileFilter,
+        tile_filter: TileFilter,
         *,
         order: TileOrder = NEWEST_FIRST,
         after: Cursor | None = None,
@@ -99,19 +99,21 @@ class Tiles(LedgerPart):
         """Return tiles, the newest order first, and after them the partitions without an order.
 
         Args:
-            wanted: The filter.
+            tile_filter: The filter.
             order: Another order; it returns only videos that have a number to sort by.
             after: The last tile of the previous page; None for the first page.
             limit: The largest number of tiles.
         """
-        query = _select(*tile_conditions(wanted), is_shown()).add_columns(number_of(order).label("number"))
+        query = _select(*tile_conditions(tile_filter), is_shown()).add_columns(
+            number_of(order).label("number")
+        )
         with self._database.reading() as connection:
             rows = connection.execute(select_in_order(query, order, after, limit)).all()
             tiles = _tiles(connection, rows)
             if order.by:
                 return [replace(tile, number=row.number) for tile, row in zip(tiles, rows, strict=True)]
-            if len(tiles) < limit and may_be_unordered(wanted):
-                unordered = select_unordered(wanted, after, limit - len(tiles))
+            if len(tiles) < limit and may_be_unordered(tile_filter):
+                unordered = select_unordered(tile_filter, after, limit - len(tiles))
                 tiles += map(_without_order, connection.execute(unordered))
         return tiles
 
@@ -262,8 +264,8 @@ def _newest_verdicts(
     newest: dict[tuple[str, str, str | None], GivenVerdict] = {}
     for prompt_set, of_set in keys.items():
         for chunk in chunked(of_set):
-            wanted = (verdicts.c.prompt_set == prompt_set, verdicts.c.partition.in_(chunk))
-            query = sa.select(verdicts).where(*wanted).order_by(verdicts.c.verdict_id)
+            conditions = (verdicts.c.prompt_set == prompt_set, verdicts.c.partition.in_(chunk))
+            query = sa.select(verdicts).where(*conditions).order_by(verdicts.c.verdict_id)
             for verdict in map(to_verdict, connection.execute(query)):
                 newest[prompt_set, verdict.partition, verdict.sha256] = verdict
     return newest

@@ -1,1 +1,1 @@
-"""Work on orders: what is queued, due, leased, claimed, sent and polled."""
+"""Work on orders: the queue, claims, leases, polls and tasks."""

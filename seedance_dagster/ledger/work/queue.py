@@ -72,11 +72,11 @@ def select_ids(
 ) -> list[int]:
     """Return the first ids of orders that a query selects; with `only`, from these ids."""
     if only is None or in_one_statement(only):
-        among = query if only is None else query.where(orders.c.order_id.in_(only))
-        return list(connection.scalars(among.limit(limit)))
-    wanted = frozenset(only)
+        restricted = query if only is None else query.where(orders.c.order_id.in_(only))
+        return list(connection.scalars(restricted.limit(limit)))
+    allowed = frozenset(only)
     with connection.scalars(query) as result:
-        return list(islice((order_id for order_id in result if order_id in wanted), limit))
+        return list(islice((order_id for order_id in result if order_id in allowed), limit))
 
 
 def _due(now: datetime) -> sa.Select[Any]:

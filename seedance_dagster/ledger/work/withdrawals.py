@@ -18,7 +18,7 @@ from seedance_dagster.ledger.transitions import transition
 REMOVAL_GRACE = timedelta(seconds=60)
 """A prompt that has left its file for less than this may have been in a half-written file."""
 
-_UNWANTED = "its prompt was edited or removed, or its draft is not accepted any more, before it was sent"
+_UNWANTED = "its prompt was edited or removed, or its draft is no longer accepted, before it was sent"
 
 
 def keep_wanted(
@@ -36,15 +36,15 @@ def keep_wanted(
     whose prompt was just removed is neither returned nor withdrawn: it waits.
     """
     candidates = list(queued)
-    wanted, lately = set[int](), set[int]()
+    wanted, just_removed = set[int](), set[int]()
     for chunk in chunked(order.order_id for order in candidates):
         wanted.update(connection.scalars(_select(chunk).where(sa.or_(_is_asked_for(), _is_unknown()))))
-        lately.update(connection.scalars(_select(chunk).where(_was_asked_for(at - grace))))
+        just_removed.update(connection.scalars(_select(chunk).where(_was_asked_for(at - grace))))
     withdrawn = set[int]()
     for order in candidates:
         if order.order_id in wanted | withdrawn:
             continue
-        if order.order_id in lately:
+        if order.order_id in just_removed:
             # A removal that waits for its source goes on waiting for it.
             due = (orders.c.order_id == order.order_id, orders.c.due_at.is_not(None))
             connection.execute(orders.update().where(*due).values(due_at=at + grace))
@@ -90,7 +90,7 @@ class Withdrawals(LedgerPart):
     """The part of the ledger that ends queued orders."""
 
     def unwanted(self, prompt_sets: Collection[str], *, actor: str, grace: timedelta = REMOVAL_GRACE) -> None:
-        """Withdraw the queued orders of partitions that are not wanted any more.
+        """Withdraw the queued orders of partitions that are no longer wanted.
 
         Args:
             prompt_sets: The sets of the partitions.
@@ -162,9 +162,9 @@ def _asked(while_: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 
 def _is_unknown() -> sa.ColumnElement[bool]:
     """Select orders of no partition, or of one that no file was read for since the ledger began."""
-    known = sa.exists().where(same_partition(partitions, links)).correlate(links)
+    is_known = sa.exists().where(same_partition(partitions, links)).correlate(links)
     has_link = sa.exists().where(links.c.order_id == orders.c.order_id)
     return sa.or_(
         ~has_link.correlate(orders),
-        sa.exists().where(links.c.order_id == orders.c.order_id, ~known).correlate(orders),
+        sa.exists().where(links.c.order_id == orders.c.order_id, ~is_known).correlate(orders),
     )

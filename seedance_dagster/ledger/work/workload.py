@@ -121,10 +121,10 @@ class Workload(LedgerPart):
         """Return True while a task of an account may be made, or end, without this ledger's knowledge."""
         sent = orders.c.state.in_({State.CLAIMED, State.UNCERTAIN})
         runs = sa.and_(orders.c.state == State.SUBMITTED, orders.c.vendor_ended_at.is_(None))
-        own = sa.or_(orders.c.account.is_(None), orders.c.account == account)
+        of_account = sa.or_(orders.c.account.is_(None), orders.c.account == account)
         with self._database.reading() as connection:
             ids = (
-                connection.scalar(sa.select(orders.c.order_id).where(condition, own).limit(1))
+                connection.scalar(sa.select(orders.c.order_id).where(condition, of_account).limit(1))
                 for condition in (sent, runs)
             )
             return any(order_id is not None for order_id in ids)

@@ -146,7 +146,9 @@ def test_another_file_of_the_same_task_is_replaced(store, s3, video, stored):
     put(store, video)
 
 
-@pytest.mark.parametrize(("owner", "words"), [("T-2", "it belongs to T-2"), (None, "it belongs to nobody")])
+@pytest.mark.parametrize(
+    ("owner", "words"), [("T-2", "it belongs to T-2"), (None, "it belongs to an unknown owner")]
+)
 def test_an_object_of_another_task_is_never_overwritten(store, s3, video, owner, words):
     """A person or another ledger put it there: neither a video nor a manifest replaces it."""
     for attempt in (lambda: put(store, video), lambda: put_json(store)):
