@@ -159,7 +159,7 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
         return default_ledger_url(self.dagster_home)
 
     def open_client(self, reserve: Reserve | None = None) -> SeedanceClient:
-        """Return a new API client; raises `AuthenticationError` without a key.
+        """Return a new API client; raise `AuthenticationError` without a key.
 
         Args:
             reserve: Shares the rate limit with other processes; None for one of this process's own.

@@ -1,4 +1,4 @@
-"""Blocking work from asynchronous code, and work that wants a thread of its own."""
+"""Blocking work from asynchronous code, and work that needs a thread of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DECODING = ThreadPoolExecutor(1, thread_name_prefix="seedance-decoding")
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run blocking work in a thread, and on cancellation wait for its end before giving way.
+    """Run blocking work in a thread, and on cancellation wait for its end.
 
     A ledger write that was begun is thus finished before leases are released.
     """
@@ -31,6 +31,6 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 def in_decoding_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run work in the one thread of this process that decodes pictures, and wait for it.
 
-    A thread keeps about 10 MB once it has decoded something: only this one does, not each that transfers.
+    A thread keeps about 10 MB after decoding, so only one decodes, not each that transfers videos.
     """
     return _DECODING.submit(work, *args, **kwargs).result()

@@ -9,7 +9,7 @@ from seedance_dagster.settings import Settings
 
 _PREFIXES = ("SEEDANCE", "GOAPI")
 _OTHER_NAMES = ("SEEDANCE_DEV_FOLDER",)  # set by `dev` for the terminals beside it
-_CLOSE = 0.8  # as difflib measures it, of 1: one letter of five, or a word of four, may differ
+_CLOSE = 0.8  # by difflib's measure, up to 1: one letter of five, or one word of four, may differ
 
 
 def misspelled(environ: Mapping[str, str]) -> list[str]:

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 CODE_VERSION = "1"
-"""Raised when the same request would be ordered or stored differently; Dagster compares it."""
+"""Increased when the same request would be ordered or stored differently; Dagster compares it."""
 
 
 @cache

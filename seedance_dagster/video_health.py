@@ -83,7 +83,7 @@ def object_problem(order: Order, sizes: Mapping[str, int]) -> str | None:
 
 
 def video_problems(order: Order, sizes: Mapping[str, int] | None) -> dict[str, str]:
-    """Return the problems of a video by the names of checks; `sizes` None leaves out that of its objects."""
+    """Return the problems of a video by the names of checks; without `sizes`, its objects are not checked."""
     reasons = {name: judge(order) for name, judge in VIDEO_CHECKS.items()}
     if sizes is not None:
         reasons[OBJECTS_INTACT] = object_problem(order, sizes)

@@ -41,7 +41,7 @@ def create_app(
     Args:
         ledger: The ledger of the tasks.
         secret: The secret that each delivery must carry.
-        path_prefix: Stands in front of each path where a proxy leaves it there.
+        path_prefix: The prefix of each path, where a proxy does not strip it.
         log: Called with a line for each request; it shows neither queries nor headers.
     """
 

@@ -13,7 +13,7 @@ from seedance_dagster.api.wire import as_mapping, whole_number
 from seedance_dagster.money import POINTS_PER_USD
 
 _POINTS_PER_CREDIT = 20_000  # 500 credits are 1 USD (vendor's facts, "Account")
-_ROUNDING = 100_000  # a cent: within it an amount in points is the more exact one
+_ROUNDING = 100_000  # a cent: of amounts that differ by less, one in points is more exact
 _MOST_POINTS = 10**15
 _NOT_IN_NUMBERS = re.compile(r"[^0-9.,eE+-]")
 

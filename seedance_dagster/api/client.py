@@ -63,7 +63,7 @@ class SeedanceClient:
         reserve: Shares the rate with other processes; None for a rate of this process's own.
         timeout_s: Longest time for a single GET, in seconds.
         post_timeout_s: Longest time for a POST, in seconds; the vendor may fetch references first.
-        webhook: Where the vendor delivers the end of each task; None for nowhere.
+        webhook: Where the vendor delivers the end of each task; None for no deliveries.
         transport: Replaces the HTTP transport in tests.
 
     Raises:

@@ -19,7 +19,7 @@ ANY_RESOLUTION = ""
 """The resolution in the rows of a type whose price does not depend on it."""
 
 _PACKAGED = "prices-2026-11"
-_DECIMALS = Decimal("0.001")  # the vendor rounds a rate with its surcharge to these
+_DECIMALS = Decimal("0.001")  # the vendor rounds rates with a surcharge to these
 _WAIT = timedelta(days=7)
 """The time that an order may wait until it is sent: a price that begins by then could apply."""
 
@@ -42,7 +42,7 @@ class _Dated(BaseModel):
     valid_until: AwareDatetime | None = None
 
     def applies(self, at: datetime) -> bool:
-        """Return True for a moment in the period, of which the end is not a part."""
+        """Return True for a moment in the period; its end is excluded."""
         return (self.valid_from is None or self.valid_from <= at) and (
             self.valid_until is None or at < self.valid_until
         )
@@ -98,7 +98,7 @@ class Price:
 
     Attributes:
         current: The row that applies.
-        reserved: The row with the highest rate that could apply to an order of that moment.
+        reserved: The row with the highest rate that could apply to an order placed at that moment.
     """
 
     current: PriceRow

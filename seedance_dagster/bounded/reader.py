@@ -53,7 +53,7 @@ class Reader:
         return self._process.poll() is None and self._files < _MOST_FILES
 
     def read(self, *request: str, answers: int = 1) -> tuple[list[dict[str, Any]], str]:
-        """Return the answers to a request, and the reason if there are too few; else an empty text.
+        """Return the answers to a request, and the reason if some are missing, else an empty text.
 
         Args:
             request: The file, and further arguments.

@@ -19,7 +19,7 @@ _MOST_ASPECT = 10  # a more extreme aspect is ignored
 
 
 def film_stream(container: InputContainer) -> VideoStream:
-    """Return the stream that is the film; attached pictures, such as cover art, are not.
+    """Return the stream that is the film; attached pictures, such as cover art, do not count.
 
     Raises:
         MediaError: There is none.

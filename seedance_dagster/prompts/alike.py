@@ -22,7 +22,7 @@ class AlikeRequests:
 
     @staticmethod
     def key(fields: Mapping[str, Any]) -> Hashable | None:
-        """Return a key that prompts share which differ only in their text; None where the text matters."""
+        """Return a key shared by prompts that differ only in their text; None where the text matters."""
         text = fields.get("prompt")
         if not isinstance(text, str) or "@" in text or "\uff20" in text:  # it may mention a reference
             return None

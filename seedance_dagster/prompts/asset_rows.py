@@ -56,7 +56,7 @@ def plain(value: Any) -> Any:
 def set_document(
     name: str, table: Table, columns: Columns, settings: Mapping[str, Any], source: str
 ) -> dict[str, Any]:
-    """Return a prompt set document with a table's rows; a text in place of a row names one that is unusable.
+    """Return a prompt set document with a table's rows; an unusable row is replaced by its place.
 
     Args:
         name: The set's name.

@@ -18,7 +18,7 @@ _MAX_ANCHORS = 10_000
 
 
 def check_size(size: int) -> None:
-    """Raise `UnreadableError` for a file of too many bytes."""
+    """Raise `UnreadableError` for a file with too many bytes."""
     if size > MAX_FILE_BYTES:
         raise UnreadableError(
             f"has {size / 1024**2:.0f} MB; allowed are {MAX_FILE_BYTES // 1024**2} MB: {_SPLIT}"
@@ -34,30 +34,30 @@ def check_unpacked(size: int) -> None:
 
 
 def check_rows(count: int) -> None:
-    """Raise `UnreadableError` for a table of too many rows; call it row by row if their number is unknown."""
+    """Raise `UnreadableError` for a table with too many rows; call it row by row if they are not counted."""
     if count > MAX_PROMPTS:
         raise UnreadableError(f"contains more than {MAX_PROMPTS} prompts: {_SPLIT}")
 
 
 def check_lines(count: int) -> None:
-    """Raise `UnreadableError` for a text of too many lines."""
+    """Raise `UnreadableError` for a text with too many lines."""
     if count > _MAX_LINES:
         raise UnreadableError(f"has more than {_MAX_LINES} lines: {_SPLIT}")
 
 
 def check_columns(count: int) -> None:
-    """Raise `UnreadableError` for a table of too many columns."""
+    """Raise `UnreadableError` for a table with too many columns."""
     if count > MAX_COLUMNS:
         raise UnreadableError(f"has {count} columns; allowed are {MAX_COLUMNS}")
 
 
 def check_values(count: int) -> None:
-    """Raise `UnreadableError` for a document of too many values, each of which costs memory."""
+    """Raise `UnreadableError` for a document with too many values, each of which costs memory."""
     if count > _MAX_VALUES:
         raise UnreadableError(f"contains more values than {MAX_PROMPTS} prompts have: {_SPLIT}")
 
 
 def check_anchors(count: int) -> None:
-    """Raise `UnreadableError` for a YAML document of too many anchors, each of which costs memory."""
+    """Raise `UnreadableError` for a YAML document with too many anchors, each of which costs memory."""
     if count > _MAX_ANCHORS:
         raise UnreadableError(f"has more than {_MAX_ANCHORS} anchors (&name); write the values out")

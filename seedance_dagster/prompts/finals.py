@@ -68,7 +68,7 @@ def check_both(
         fields: The prompt's fields, with defaults filled in.
         own: The fields that the prompt itself sets.
         finals: The fields in which they differ.
-        report: Called once for each problem, also if both requests have it.
+        report: Called once for each problem, even if both requests have it.
         check: Checks the fields of a request.
     """
     without_effect = sorted(name for name in finals.in_both if own.get(name) is not None)

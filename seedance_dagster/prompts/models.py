@@ -59,7 +59,7 @@ class PromptPartition:
         key: The partition key: `<id>` for take 1, `<id>.t<n>` for take n; a final adds `.final`.
         prompt_id: The prompt's id.
         take: From 1.
-        scope: `<set>/<id>` for a fresh prompt, which no order of another scope answers; empty otherwise. An
+        scope: `<set>/<id>` for a fresh prompt, which no order of another scope fits; empty otherwise. An
             id that was made from the text counts without its number, which depends on the prompt's place.
         request: The request to order, with its text normalized.
         fingerprint: Changes exactly when what would be rendered changes.

@@ -74,7 +74,7 @@ def shown(value: Any, most: int = MOST_QUOTED) -> str:
 
 
 def summarized(problems: Sequence[Problem], source: str) -> list[Problem]:
-    """Return the problems of a file, with equal ones counted in one, and only the first of many.
+    """Return the problems of a file, with equal ones merged, and only the first of many.
 
     A thousand rows with the same mistake are one line, and errors come first.
     """

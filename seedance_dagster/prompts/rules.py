@@ -124,7 +124,7 @@ def check_text(value: Any, limits: Limits, report: Report) -> str:
     text = normalized_text(value)
     if len(text) > limits.max_prompt_characters:
         report("prompt", f"has {len(text)} characters; allowed are {limits.max_prompt_characters}")
-        return ""  # to look for millions of mentions in it would take hours
+        return ""  # looking for millions of mentions would take hours
     if character := _UNSENDABLE.search(text):
         lost = (
             ": U+FFFD stands for a letter that was lost in another encoding"

@@ -18,12 +18,12 @@ from seedance_dagster.prompts.prompt_file import SUFFIXES, PromptFile
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# An invalid endpoint is a ValueError; boto3 follows redirects to a region without end.
+# An invalid endpoint is a ValueError; boto3 follows redirects to other regions endlessly.
 _S3_ERRORS = (ClientError, BotoCoreError, Boto3Error, ValueError, RecursionError)
 
 
 def s3_files(location: S3Location, client: S3Client | None) -> dict[str, PromptFile]:
-    """Return the objects directly under a prefix by name, or those beside an object that a location names.
+    """Return the objects directly under a prefix, by name; for the location of an object, those beside it.
 
     Raises:
         UnreadableError: The location cannot be listed.

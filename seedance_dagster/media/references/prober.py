@@ -88,7 +88,7 @@ class Prober:
         if cached is not None and probe.facts["sha256"] != before:
             again = await self._read(url, head)
             if again.facts["sha256"] != probe.facts["sha256"]:
-                # The bytes differ at each read, such as a date inside: they do not show a change.
+                # The bytes differ at each read, as with a date inside, so they do not show a change.
                 return replace(again, facts=again.facts | {"sha256": None})
         return probe
 

@@ -18,11 +18,11 @@ from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
 
 _PANDAS_INDEX = "__index_level_0__"
 _ROWS_AT_ONCE = 1_000
-_VALUE_BYTES = 8  # the least that a value of Python takes in a list
+_VALUE_BYTES = 8  # the least that a Python value takes in a list
 _ARROW_MAGIC = b"ARROW1"
 _MAGIC_BYTES = 8
 
-# Memory is limited: none of it is kept for later, or for threads.
+# Memory is limited, so none is kept for later or for threads.
 pa.set_memory_pool(pa.system_memory_pool())
 pa.set_cpu_count(1)
 pa.set_io_thread_count(1)
@@ -132,7 +132,7 @@ def _rows(batches: Iterable[Any], words: str) -> Iterator[tuple[int, Mapping[str
 
 
 def _unpacked_bytes(column: pa.Array) -> int:
-    """Return the size of a column as Python values, each a copy, also of an entry in a dictionary."""
+    """Return the size of a column as Python values, where each use of a dictionary's entry is a copy."""
     types, kind = pa.types, column.type
     if types.is_dictionary(kind):
         if not _is_text(kind.value_type):

@@ -14,7 +14,7 @@ from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "|"}
 _SEPARATOR = re.compile(r"\A\"?sep=.\"?[,;\t|]*\r?\n", re.IGNORECASE)  # Excel's own first line
-_INDEX_NAMES = ("", "Unnamed: 0")  # pandas' index, written and read again
+_INDEX_NAMES = ("", "Unnamed: 0")  # a column in which pandas wrote its index
 _MOST_HEADER = 100_000
 
 

@@ -22,7 +22,7 @@ class _RepeatedNameError(ValueError):
 
 
 def check_json_values(text: str) -> None:
-    """Raise `UnreadableError` for JSON of too many values, found without parsing it."""
+    """Raise `UnreadableError` for JSON with too many values, found without parsing it."""
     check_values(text.count(",") + text.count("[") + _MAPPING_WEIGHT * text.count("{"))
 
 
@@ -82,7 +82,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _place_of(error: ValueError, text: str) -> str:
-    """Return the line of an error that has none: where an object ends, or of a long number."""
+    """Return the line for an error that names none: that of an object's end, or of a long number."""
     if not isinstance(error, _RepeatedNameError):
         number = _LONG_NUMBER.search(text)
         return "" if number is None else f" (line {text.count(chr(10), 0, number.start()) + 1})"

@@ -22,7 +22,7 @@ _BOOLEANS = {"true": True, "false": False}
 _WORD_FIELDS = ("task_type", "mode", "resolution", "aspect_ratio")
 _RATIO = re.compile(r"0?([0-9]{1,2}):0?([0-9]{1,2})(?::00)?", re.ASCII)  # Excel takes 16:9 for a time
 _WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*", re.ASCII)
-_TAG = re.compile("^tags?[.:]")  # in front of a column that is a tag whatever it resembles
+_TAG = re.compile("^tags?[.:]")  # a column with this prefix is a tag, whatever it resembles
 _SHOWN_COLUMNS = 10
 _LIKELY_PROMPTS = ("prompt", "caption", "text", "description")
 
@@ -51,7 +51,7 @@ class Columns:
     """The columns of a table, as its set describes them.
 
     Attributes:
-        fields: The column of a field, by the field.
+        fields: The column of each field, by the field.
         tags: The columns that become tags; None for all that are not fields.
         needed: The column that is required if `fields` names none for the prompts.
     """
@@ -195,7 +195,7 @@ def _fields_of_values(
 ) -> tuple[dict[str, str | None], Collection[str]]:
     """Return by column the field that all its values belong to, or None; and the columns with objects."""
     meant, nested = dict[str, str | None](), set[str]()
-    for _, cells in table.rows:  # once, however many columns there are
+    for _, cells in table.rows:  # one pass, however many columns there are
         for column, value in cells.items():
             if column not in columns or (column in meant and meant[column] is None):
                 continue
