@@ -48,14 +48,22 @@ def prepare_ledger(url: str) -> None:
 def empty_ledger(engine: sa.Engine) -> None:
     """Reset a ledger in PostgreSQL: empty, with a new id, counting from 1."""
     with engine.begin() as connection:
-        for table in metadata.tables.values():
-            connection.execute(table.delete())
-            column = table.autoincrement_column
-            if column is not None:
-                sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
-                connection.execute(sa.select(sa.func.setval(sequence, 1, sa.false())))
+        connection.exec_driver_sql(_emptying(), execution_options={"no_parameters": True})
         new = {"ledger_id": str(uuid4()), "created_at": utc_now()}
         connection.execute(ledger_identity.insert().values(new))
+
+
+@cache
+def _emptying() -> str:
+    """Return all statements that empty a ledger as one, which the server is sent at once."""
+    statements = []
+    for table in metadata.tables.values():
+        statements.append(str(table.delete()))
+        column = table.autoincrement_column
+        if column is not None:
+            sequence = f"pg_get_serial_sequence('{table.name}', '{column.name}')"
+            statements.append(f"SELECT setval({sequence}, 1, false)")
+    return "; ".join(statements)
 
 
 @cache

@@ -21,6 +21,7 @@ from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.storage.manifest import Manifest
 
 _COLUMNS = (Manifest.model_fields.keys() & Order.__dataclass_fields__.keys()) - {"request"}
+_RESTORABLE = _COLUMNS | GenerationRequest.model_fields.keys()
 
 
 def weigh(snapshots: Snapshots, scope: Scope) -> Snapshots:
@@ -75,13 +76,12 @@ def _outvoted(row: Order, snapshots: Snapshots) -> Order:
 
 
 def _outvoted_facts(facts: OrderFacts) -> dict[str, Any]:
-    agreements = {name: facts.agreed(name) for stated in facts.statements.values() for name in stated}
+    names = {name for stated in facts.statements.values() for name in stated} & _RESTORABLE
+    agreements = {name: facts.agreed(name) for name in sorted(names)}
     return {
         name: agreement.value
         for name, agreement in agreements.items()
-        if agreement is not None
-        and Source.LEDGER not in agreement.sources
-        and name in _COLUMNS | GenerationRequest.model_fields.keys()
+        if agreement is not None and Source.LEDGER not in agreement.sources
     }
 
 

@@ -51,36 +51,36 @@ SCORES = {
 }
 
 
-@pytest.mark.each_database
-@pytest.mark.parametrize(
-    ("name", "text", "partitions"),
-    [
-        ("motion", ">=0.2", "a"),
-        ("motion", "<0.25", "b"),
-        ("motion", "==0.25", "a"),
-        ("motion", "!=0.25", "cb"),
-        ("motion", "==unknown", "c"),
-        ("cuts", ">1", "c"),
-        ("cuts", "<=2", "c"),
-        ("mood", "==calm", "a"),
-        ("mood", "!=calm", "b"),
-        ("dark", "==true", "a"),
-        ("dark", "!=true", "b"),
-        ("dark", "==1", ""),
-        ("smile", "!=1", ""),
-    ],
+THRESHOLDS = (
+    ("motion", ">=0.2", "a"),
+    ("motion", "<0.25", "b"),
+    ("motion", "==0.25", "a"),
+    ("motion", "!=0.25", "cb"),
+    ("motion", "==unknown", "c"),
+    ("cuts", ">1", "c"),
+    ("cuts", "<=2", "c"),
+    ("mood", "==calm", "a"),
+    ("mood", "!=calm", "b"),
+    ("dark", "==true", "a"),
+    ("dark", "!=true", "b"),
+    ("dark", "==1", ""),
+    ("smile", "!=1", ""),
 )
-def test_scores_filter_as_thresholds_do(ledger, orders, name, text, partitions):
+
+
+@pytest.mark.each_database
+def test_scores_filter_as_thresholds_do(ledger, orders):
     """Numbers, words and truth alike, in the database as in a rule; what was not measured is left out."""
     orders.make(State.SUBMITTED, "e")
     for key, values in SCORES.items():
         order = orders.make(State.STORED, key)
         ledger.scores.record(order.sha256, [ScoreResult(score="s", version="1", values=values)])
     ledger.partitions.update("spots", {"f": PartitionRequest("f-f")})
-    threshold = Threshold.parse(text)
-    assert keys(ledger, scores=((name, threshold),)) == list(partitions)
-    expected = {key for key, values in SCORES.items() if name in values and threshold.holds(values[name])}
-    assert set(partitions) == expected
+    for name, text, partitions in THRESHOLDS:
+        threshold = Threshold.parse(text)
+        assert keys(ledger, scores=((name, threshold),)) == list(partitions), (name, text)
+        expected = {key for key, values in SCORES.items() if name in values and threshold.holds(values[name])}
+        assert set(partitions) == expected, (name, text)
     page = ledger.tiles.page(TileFilter())
     assert {tile.partition: tile.scores for tile in page if tile.scores} == {
         key: values for key, values in SCORES.items() if values
