@@ -22,7 +22,7 @@ class Age(click.ParamType[timedelta]):
         self._least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Return the length of time that a text stands for; fail if it stands for none."""
+        """Return the length of time in a text; fail if it is not one."""
         if isinstance(value, timedelta):
             return value
         match = _AGO.fullmatch(value)
@@ -42,7 +42,7 @@ class Since(click.ParamType[datetime]):
         self._whole_days = whole_days
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the time that a text stands for; fail if it stands for none."""
+        """Return the time in a text; fail if it is not one."""
         if isinstance(value, datetime):
             return value
         ago = _AGO.fullmatch(value)

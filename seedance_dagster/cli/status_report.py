@@ -38,7 +38,7 @@ class SetCount:
 
 @dataclass(frozen=True)
 class OpenOrder:
-    """An order that has not ended; `usd` is what was charged, else what is held, else the estimate."""
+    """An order that has not ended; `usd` is its charge, else its hold, else its estimate."""
 
     order: Order
     age: timedelta

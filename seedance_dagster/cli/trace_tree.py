@@ -117,7 +117,7 @@ def _add_order(tree: Tree, trace: Trace, traced: TracedOrder, *, known: Sequence
         branch.add(_text(f"Score {result.score} {result.version}: {text}", "red" if result.problem else ""))
     for verdict in traced.verdicts:
         note = f": {redact(verdict.note, redact_url)}" if verdict.note else ""
-        undo = ", taking back what was said before" if verdict.undoes else ""
+        undo = ", taking back the verdict before" if verdict.undoes else ""
         head = (
             f"{verdict.verdict.capitalize()} by {verdict.reviewer}, {_at(verdict.given_at)} UTC{undo}{note}"
         )

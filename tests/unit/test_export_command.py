@@ -63,4 +63,4 @@ def test_a_place_among_the_videos_is_refused(run, shop):
     shop.store.client = object()
     run("review", "accept", "spots", "cat")
     done = run("export", "spots", "s3://videos/seedance/spots")
-    assert "s3://videos/seedance/spots lies among the stored videos (s3://videos/seedance)" in done.output
+    assert "s3://videos/seedance/spots is among the stored videos (s3://videos/seedance)" in done.output

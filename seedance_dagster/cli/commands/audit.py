@@ -33,7 +33,7 @@ Repairs = Mapping[Finding, RepairResult]
 @click.command("audit", epilog=examples("audit", "audit launch_spots --since 7d --deep", "audit --repair"))
 @click.argument("prompt_set", required=False, metavar="[SET]")
 @click.option(
-    "--since", type=Since(), metavar="TIME", help=f"Audit only what was ordered since this time, {SINCE_HELP}"
+    "--since", type=Since(), metavar="TIME", help=f"Audit only orders placed since this time, {SINCE_HELP}"
 )
 @click.option("--deep", is_flag=True, help="Hash all videos and posters, and read all manifests.")
 @click.option("--repair", "repairing", is_flag=True, help="Repair what is safe to repair.")

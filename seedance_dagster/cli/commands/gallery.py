@@ -41,7 +41,7 @@ _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 @click.option(
     "--stream",
     is_flag=True,
-    help="Send videos through the gallery, where browsers cannot reach S3 by links that expire.",
+    help="Send videos through the gallery, for browsers that cannot reach S3 by links that expire.",
 )
 def command(
     *,

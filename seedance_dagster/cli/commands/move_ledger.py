@@ -21,8 +21,8 @@ from seedance_dagster.ledger.ledger import Ledger
 def command(*, to_url: str, as_json: bool) -> None:
     """Move the ledger to the empty database at URL, such as postgresql://user@host/database.
 
-    Everything is copied, and the copy compared row by row. The old ledger is closed for good: it is kept and
-    refuses to be used. First switch off seedance_sensor and let its runs end; afterwards set
+    Everything is copied, and the copy compared row by row. The old ledger is closed for good: it is kept, but
+    cannot be used again. First switch off seedance_sensor and let its runs end; afterwards set
     SEEDANCE_LEDGER_URL to the new URL everywhere. Put a password in PGPASSWORD or ~/.pgpass, not in URL.
     """
     source = Ledger.open(ledger_settings().ledger_url)

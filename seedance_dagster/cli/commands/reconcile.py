@@ -42,9 +42,7 @@ _SHOWN = 10
 @click.option("--adopt", "task_id", metavar="TASK_ID", help="Give ORDER this task of the vendor's.")
 @click.option("--requeue", is_flag=True, help="Send ORDER again: the vendor has no task for it.")
 @click.option("--end", "ending", is_flag=True, help="Give ORDER up, and wait for it no longer.")
-@click.option(
-    "--charged", metavar="USD", help="With --end: what it cost; by default what was charged, else held."
-)
+@click.option("--charged", metavar="USD", help="With --end: its cost; by default the charge, else the hold.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(
     *,
@@ -61,7 +59,7 @@ def command(
     period apart, without it. To resolve an order manually, name its number or SET/PARTITION with --adopt
     or --requeue. Requeuing an order that does have a task pays twice.
 
-    --end gives up an order that nothing else ends: uncertain for ever, a task that the vendor does not show,
+    --end gives up an order that nothing else ends: uncertain forever, a task that the vendor does not show,
     a video that is gone; or it books a charge that the vendor never reported. The money counts as spent, and
     a video that its task makes is not fetched. The exit status is 1 while an order is uncertain.
     """

@@ -1,4 +1,4 @@
-"""`seedance-dagster spend`: sums up what was spent."""
+"""`seedance-dagster spend`: sums up charges."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _READ_BY_SENSOR = "materialize it, and seedance_sensor brings the partitions int
     "--use-this-ledger", is_flag=True, help="Let this ledger order for the sets from now on, as it is."
 )
 @click.option(
-    "--use-these-prompts", is_flag=True, help="Read the sets from here from now on: their files moved."
+    "--use-these-prompts", is_flag=True, help="Read the sets from here from now on, where their files moved."
 )
 @click.option(
     "--prune",
@@ -59,9 +59,9 @@ def command(
     until --prune removes them; videos always stay.
 
     Dagster's instance remembers which ledger orders for a set, how far it had come, and where the set is
-    read. --use-this-ledger accepts another ledger, or an older copy; what it does not know of is paid for
-    again. --use-these-prompts accepts another folder or code location. The exit status is 1 when a prompt set
-    has an error or belongs to another code location; the other sets are updated.
+    read. --use-this-ledger accepts another ledger, or an older copy; orders that it lacks are paid for again.
+    --use-these-prompts accepts another folder or code location. The exit status is 1 when a prompt set has an
+    error or belongs to another code location; the other sets are updated.
     """
     settings = ledger_settings()
     source = PromptSource(settings.prompts, prices=settings.prices, key_prefix=settings.key_prefix)
@@ -116,9 +116,7 @@ def _show(report: SyncReport, pruned: Pruned, names: Sequence[str]) -> None:
             f"{counted(pruned.withdrawn[name], 'queued order')} withdrawn"
         )
         if waiting:
-            text += (
-                f"; {counted(waiting, 'partition stays', 'partitions stay')} until what was ordered is stored"
-            )
+            text += f"; {counted(waiting, 'partition stays', 'partitions stay')} until its video is stored"
         out.print(text, markup=False)
 
 

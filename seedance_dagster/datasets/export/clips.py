@@ -48,7 +48,7 @@ COLUMNS = (
     Column("size_bytes", "int", "Size of the mp4."),
     Column("sha256", "string", "SHA-256 of the mp4, in hex."),
     Column("cost_usd", "float", "The charge in USD; null where the vendor did not report it."),
-    Column("fingerprint", "string", "SHA-256 of the request: of what was to be rendered."),
+    Column("fingerprint", "string", "The fingerprint of the request, a SHA-256."),
     Column("verdict", "string", "The verdict of the review."),
 )
 """The columns of a row, in every format."""

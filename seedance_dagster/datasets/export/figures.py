@@ -1,4 +1,4 @@
-"""The figures of a set's review: how much of what was paid for was accepted."""
+"""The figures of a set's review: the share of its videos that was accepted, and the cost of each."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def open_destination(place: str, videos: VideoStore) -> Destination:
     inside = not videos.prefix or f"{store.prefix}/".startswith(f"{videos.prefix}/")
     if bucket == videos.bucket and inside:
         raise ExportError(
-            f"{place} lies among the stored videos ({videos.uri(videos.prefix)}); choose another bucket or "
+            f"{place} is among the stored videos ({videos.uri(videos.prefix)}); choose another bucket or "
             "prefix"
         )
     return S3Destination(store)

@@ -76,7 +76,7 @@ def sync_all(
     """Bring partitions and edited prompts in sync; raises `LedgerError`.
 
     Args:
-        ledger: Knows what was ordered, and what was reported to Dagster.
+        ledger: Has the orders, and the notes of reports to Dagster.
         sets: The prompt sets as they are now.
         catalog: The prices of the prompts that are reported.
         limit: The most partitions to remove and report, since each is a write by Dagster; None for all.

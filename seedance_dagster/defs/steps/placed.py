@@ -1,4 +1,4 @@
-"""Lines in a run's log on what was ordered, and on what was not ordered again."""
+"""Lines in a run's log on new orders, and on prompts that were not ordered again."""
 
 from __future__ import annotations
 

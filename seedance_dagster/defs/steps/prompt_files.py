@@ -55,7 +55,7 @@ def observe_changed_files(
     loaded: LoadedPromptSets,
     declared: Collection[str],
 ) -> None:
-    """Report the prompt files and their check to Dagster, where they differ from what was reported last."""
+    """Report the prompt files and their check to Dagster, if they differ from the last report."""
     digest = _digest(loaded, declared)
     cursor = TickCursor.read(context.cursor)
     if cursor.prompt_files == digest:

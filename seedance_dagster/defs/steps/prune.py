@@ -18,7 +18,7 @@ _ACTOR = "sync --prune"
 
 @dataclass
 class Pruned:
-    """Numbers of what was removed, by prompt set.
+    """Numbers of removed partitions and withdrawn orders, by prompt set.
 
     Attributes:
         partitions: Partitions of Dagster.

@@ -1,4 +1,4 @@
-"""A run of a prompt set's step, whose checks are evaluated however it ends."""
+"""A run of a prompt set's step; its checks are evaluated even if it fails."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ function subject() {
 
 async function send(action, subjects, note = "") {
   const { set } = subjects[0].dataset;
-  const seen = Object.fromEntries(subjects.map((one) => [one.dataset.partition, one.dataset.sha256]));
+  const seen = Object.fromEntries(subjects.map((clip) => [clip.dataset.partition, clip.dataset.sha256]));
   const name = reviewer.value.trim();
   if (!name) { say("Say who you are first: write your name at the bottom right."); reviewer.focus(); return false; }
   const reply = await fetch(`${base}/verdicts`, {
@@ -243,20 +243,20 @@ async function decide(action) {
     if (last.length && await send("undo", last)) select(find(last[0].dataset.set, last[0].dataset.partition) || current);
     return;
   }
-  const one = subject();
-  if (!one) { say("There is no video to judge here."); return; }
+  const clip = subject();
+  if (!clip) { say("There is no video to judge here."); return; }
   if (action === "note") {
-    await openNote(one);
+    await openNote(clip);
     return;
   }
-  if (await send(action, [one])) next(one);
+  if (await send(action, [clip])) next(clip);
 }
 
-async function openNote(one) {
+async function openNote(clip) {
   const shown = opened();
-  if (!shown || shown.dataset.partition !== one.dataset.partition || shown.dataset.set !== one.dataset.set) {
+  if (!shown || shown.dataset.partition !== clip.dataset.partition || shown.dataset.set !== clip.dataset.set) {
     opening = true;  // keys typed meanwhile are meant for the note, not as verdicts
-    await openClip(one);
+    await openClip(clip);
     opening = false;
   }
   const form = document.getElementById("note");
@@ -264,9 +264,9 @@ async function openNote(one) {
 }
 
 /** Select the next video to review. */
-function next(one) {
+function next(clip) {
   const all = tiles();
-  const at = all.indexOf(find(one.dataset.set, one.dataset.partition));
+  const at = all.indexOf(find(clip.dataset.set, clip.dataset.partition));
   const open = all.slice(at + 1).find((tile) => isStored(tile) && tile.dataset.verdict === "undecided");
   select(open || all[at] || null);
 }
