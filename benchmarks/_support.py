@@ -47,7 +47,7 @@ class Servers:
         httpx.post(url, json=settings, trust_env=False).raise_for_status()
 
     def open_client(self, transport: httpx.AsyncBaseTransport | None = None) -> SeedanceClient:
-        """A client that the rate limit does not slow down."""
+        """Open a client that the rate limit does not slow down."""
         return SeedanceClient(
             api_key=SecretStr(self.emulator.api_key),
             base_url=self.emulator.url,
@@ -56,7 +56,7 @@ class Servers:
         )
 
     def open_s3(self) -> S3Client:
-        """A new S3 client."""
+        """Open a new S3 client."""
         return boto3.client(
             "s3",
             endpoint_url=self.s3.url,
@@ -66,13 +66,13 @@ class Servers:
         )
 
     def open_store(self, prefix: str) -> VideoStore:
-        """A store on a new S3 client."""
+        """Open a store on a new S3 client."""
         return VideoStore(self.open_s3(), self.bucket, prefix)
 
 
 @contextlib.contextmanager
 def servers(*emulator_options: str) -> Iterator[Servers]:
-    """Run both until the block ends; the folder, under TMPDIR, goes with them."""
+    """Run an emulator and an S3 server until the block ends; their folder, under TMPDIR, is deleted then."""
     environ = for_children(unconfigured(os.environ))
     with tempfile.TemporaryDirectory(prefix="seedance-bench-") as temporary:
         folder = Path(temporary)
@@ -86,13 +86,13 @@ def servers(*emulator_options: str) -> Iterator[Servers]:
 
 
 def cpu_seconds(child: Child) -> float:
-    """CPU time that a server has taken so far, in seconds."""
+    """Return the CPU time that a server has taken so far, in seconds."""
     times = [process.cpu_times() for process in psutil.Process(child.process.pid).children(recursive=True)]
     return sum(spent.user + spent.system for spent in times)
 
 
 def _others_cpu_seconds() -> float:
-    """CPU time that all but this process and its ended children have taken, in seconds."""
+    """Return the CPU time of all processes but this one and its ended children, in seconds."""
     machine, own = psutil.cpu_times(), os.times()
     busy = sum(machine) - machine.idle - getattr(machine, "iowait", 0.0)
     return busy - (own.user + own.system + own.children_user + own.children_system)
@@ -102,7 +102,7 @@ _BEGAN, _OTHERS_BEFORE = time.perf_counter(), _others_cpu_seconds()
 
 
 def report(rows: Sequence[tuple[str, str, str]], *notes: str) -> None:
-    """Print what was reached: figure, value, aim; then notes, and how to see the same again."""
+    """Print a table of figures with values and aims, then notes, and the command to run it again."""
     table = [("figure", "reached", "aim"), *rows]
     widths = [max(len(row[column]) for row in table) for column in range(3)]
     for name, value, aim in table:

@@ -1,8 +1,8 @@
 """Videos a minute with 1, 2 and 4 runs of `seedance_advance` side by side, each a process of its own.
 
-The same orders each time, on a ledger of its own: submitted, followed, downloaded, probed and stored with
-poster and manifest. Only ratios within one run of this script mean something; more runs than processors gain
-nothing.
+Each time the same orders, on a new ledger, are submitted, followed, downloaded, probed and stored with
+poster and manifest. Only ratios within one run of this script mean something; more runs than processors
+gain nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ADVANCERS = (1, 2, 4)
 
 
 def services(url: str, prefix: str, world: dict[str, str]) -> Services:
-    """The engine's surroundings in any process."""
+    """Open the engine's services, in any process."""
     import boto3
 
     client = create_client(lambda: boto3.Session().client("s3"))
@@ -61,7 +61,7 @@ def work(url: str, prefix: str, world: dict[str, str]) -> None:
 
 
 def videos_a_minute(world: Servers, advancers: int) -> float:
-    """Order all videos, then have so many processes store them."""
+    """Order all videos, then have some processes store them; return the videos a minute."""
     prefix = f"advancers-{advancers}"
     url = f"sqlite:///{world.folder}/{prefix}.db"
     settings = {"key": world.emulator.api_key, "url": world.emulator.url, "bucket": world.bucket}
@@ -99,7 +99,7 @@ def videos_a_minute(world: Servers, advancers: int) -> float:
 
 
 def main() -> None:
-    """Run all numbers of processes and print the ratios."""
+    """Measure each number of processes and print the ratios."""
     with servers("--render-seconds", "1", "--plan-limit", str(VIDEOS)) as world:
         os.environ |= world.s3.environ | {"AWS_DEFAULT_REGION": "us-east-1"}
         rates = {advancers: videos_a_minute(world, advancers) for advancers in ADVANCERS}
@@ -109,7 +109,7 @@ def main() -> None:
             for count, rate in rates.items()
         ],
         f"{VIDEOS} videos of 4 s, renders of 1 s, SQLite; {os.cpu_count()} processors",
-        "the time that a process needs to start is counted",
+        "the time to start a process is included",
     )
 
 

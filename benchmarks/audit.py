@@ -1,4 +1,4 @@
-"""An audit of many videos, the whole command as a shell starts it: ledger, vendor, Dagster and S3.
+"""An audit of many videos by the whole command, as a shell starts it: ledger, vendor, Dagster and S3.
 
 The ledger is SQLite with its journal, S3 a folder behind rclone with three small objects a video, Dagster a
 SQLite instance with a materialization a video and posters as large as real ones, the vendor an emulator
@@ -45,14 +45,14 @@ from seedance_dagster.storage.s3 import VideoStore
 
 NAME, PREFIX, BUCKET = "bench", "seedance", "videos"
 POINTS, VIDEO, POSTER = 3_200_000, b"a video", b"a poster"
-THUMBNAIL = bytes(9000)  # what a poster in an event takes
-NUMBER = "9{:07d}"  # stands in all that is an order's own, so that one event makes all
+THUMBNAIL = bytes(9000)  # the size of a poster in an event
+NUMBER = "9{:07d}"  # marks every value of an order's own, so that one event is the template of all
 BEGIN = datetime.now(UTC) - timedelta(days=1)
 STEPS = (None, State.QUEUED, State.CLAIMED, State.SUBMITTED, State.SUCCEEDED, State.STORED)
 
 
 def an_order(number: int) -> Order:
-    """A stored order."""
+    """Return a stored order."""
     mark = NUMBER.format(number)
     fingerprint, partition = f"{mark}{'a' * 56}", f"prompt-{mark}"
     keys = object_keys(PREFIX, NAME, partition, fingerprint, 1)
@@ -108,7 +108,7 @@ def an_order(number: int) -> Order:
 
 
 def fill_ledger(url: str, all_orders: list[Order]) -> None:
-    """All orders with their journals."""
+    """Write all orders with their journals."""
     database = Database(url)
     with database.writing() as connection:
         connection.execute(orders.insert(), [vars(order) for order in all_orders])
@@ -121,7 +121,7 @@ def fill_ledger(url: str, all_orders: list[Order]) -> None:
 
 
 def journal_rows(all_orders: list[Order]) -> Iterator[dict[str, Any]]:
-    """Five steps an order."""
+    """Yield the rows of five steps for each order."""
     for order in all_orders:
         for before, after in itertools.pairwise(STEPS):
             yield {
@@ -135,7 +135,7 @@ def journal_rows(all_orders: list[Order]) -> Iterator[dict[str, Any]]:
 
 
 def fill_bucket(folder: Path, all_orders: list[Order]) -> None:
-    """Three files a video, where the S3 server serves them from."""
+    """Write three files for each video into the folder that the S3 server serves."""
     for order in all_orders:
         place = folder / BUCKET / str(order.video_key)
         place.parent.mkdir(parents=True)
@@ -149,7 +149,7 @@ def fill_bucket(folder: Path, all_orders: list[Order]) -> None:
 def fill_dagster(home: Path, first: Order, count: int) -> None:
     """Report one task and one video as the product does, and the others as copies of these rows.
 
-    Reported one by one they would take longer than everything else here together.
+    Reporting them one by one would take longer than everything else here together.
     """
     store = VideoStore(None, BUCKET, PREFIX)  # type: ignore[arg-type]  # it only makes URIs
     home.mkdir()
@@ -171,12 +171,12 @@ def fill_dagster(home: Path, first: Order, count: int) -> None:
 
 
 def marked(value: object, number: int) -> object:
-    """A column of the first order's event as another order's."""
+    """Turn a column of the first order's event into another order's."""
     return value.replace(NUMBER.format(0), NUMBER.format(number)) if isinstance(value, str) else value
 
 
 def fill_vendor(folder: Path, all_orders: list[Order]) -> None:
-    """All tasks, completed and charged."""
+    """Write all tasks, completed and charged."""
     kept = StateFile(folder)
     kept.save(
         TaskRecord(
@@ -208,7 +208,7 @@ def fill_vendor(folder: Path, all_orders: list[Order]) -> None:
 
 
 class Measured(NamedTuple):
-    """An audit: its report, its seconds of wall time and of CPU, and the most memory it held, in MB."""
+    """The measurements of an audit: report, wall and CPU time in seconds, and peak memory in MB."""
 
     report: dict[str, Any]
     wall: float
@@ -223,14 +223,14 @@ def audit(environ: dict[str, str], folder: Path) -> Measured:
         command = [sys.executable, "-m", "seedance_dagster.cli", "audit", "--json"]
         child = subprocess.Popen(command, env=environ, cwd=folder, stdout=output)
         _, _, used = os.wait4(child.pid, 0)
-    child.returncode = 0  # it was waited for
+    child.returncode = 0  # os.wait4 has waited for it
     report = json.loads((folder / "report.json").read_text())
     wall = time.perf_counter() - began
     return Measured(report, wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def delete(s3: programs.S3Service, key: str) -> None:
-    """Delete an object as anybody with the bucket's keys could."""
+    """Delete an object, as anyone with the bucket's keys could."""
     client = boto3.client(
         "s3",
         endpoint_url=s3.url,
@@ -242,7 +242,7 @@ def delete(s3: programs.S3Service, key: str) -> None:
 
 
 def main() -> None:
-    """Set up, audit twice, print both."""
+    """Set everything up, audit it twice, and print both results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--videos", type=int, default=10_000)
     count = parser.parse_args().videos
@@ -285,13 +285,13 @@ def main() -> None:
         [
             ("a clean audit", f"{first.wall:.1f} s", aim),
             ("  CPU time of the command", f"{first.cpu:.1f} s", ""),
-            ("  most memory that it held", f"{first.peak_mb:.0f} MB", "300 MB"),
+            ("  its peak memory", f"{first.peak_mb:.0f} MB", "300 MB"),
             ("an audit that names a lost video", f"{second.wall:.1f} s", aim),
             ("  CPU time of the command", f"{second.cpu:.1f} s", ""),
-            ("  most memory that it held", f"{second.peak_mb:.0f} MB", "300 MB"),
+            ("  its peak memory", f"{second.peak_mb:.0f} MB", "300 MB"),
             ("set-up", f"{set_up_s:.1f} s", ""),
         ],
-        f"{count:,} videos: as many orders, tasks and materializations, {3 * count:,} objects",
+        f"{count:,} videos, with as many orders, tasks and materializations and {3 * count:,} objects",
     )
 
 

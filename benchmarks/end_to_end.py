@@ -1,13 +1,13 @@
 """200 prompts from nothing to videos in S3: one run of all three assets, beside a bare asyncio script.
 
 The script does the same HTTP and S3 work without Dagster, ledger or checks: POST, poll, download, hash,
-cut a poster, put video, poster and manifest; as many at once of each, looking at a task as often. Both
-use the same servers, in turns. The run is executed in this process, so no start of a process counts,
-and its requests a second are not limited, as the script's are not.
+cut a poster, put video, poster and manifest; with the same concurrency and the same time between polls. Both
+use the same servers, in turns. The run is executed in this process, so no start of a process is included,
+and neither has a limit of requests a second.
 
 Dagster's own share is taken as 12 ms for each event that Dagster writes for the run: a materialization
-for each thing reported, and one "planned" for each asset and partition. What an event costs on this machine
-at this hour is measured too, by an op that does nothing else.
+for each thing reported, and one "planned" for each asset and partition. The cost of an event on this
+machine at the time is measured too, by an op that does nothing else.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from seedance_dagster.prompts.models import Prompt
 PROMPTS = 200
 ROUNDS = 2
 DAGSTER_EVENT_S = 0.012
-POLL_EVERY_S = 2.0  # as the product at its densest
+POLL_EVERY_S = 2.0  # the product's shortest interval
 READ_BYTES = 1024 * 1024
 NAME = "bench"
 QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 
 def prompt_set() -> PromptSet:
-    """The cheapest requests."""
+    """Return a set of the cheapest requests."""
     return PromptSet(
         name=NAME,
         prompts=tuple(
@@ -70,7 +70,7 @@ def prompt_set() -> PromptSet:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its wall and CPU time in seconds, Dagster's events of it, materializations among them."""
+    """One run: its wall and CPU time in seconds, and its numbers of Dagster events and materializations."""
 
     wall_s: float
     cpu_s: float
@@ -116,7 +116,7 @@ def ours(world: Servers, home: Path) -> Run:
 
 
 async def script(world: Servers, prefix: str) -> None:
-    """The same work by hand."""
+    """Do the same work by hand."""
     policy, store = Policy(), world.open_store(prefix)
     submitting, polling, collecting = (
         asyncio.Semaphore(count)

@@ -2,7 +2,7 @@
 
 The plain copy reads the same objects with boto3, as many at once, and writes each to a file: without rows,
 hashes, an inventory or a card. Both take turns, so that they meet the same load. An export should have at
-least 80 % of the copy's speed. A further export of what is there already reads nothing from S3.
+least 80 % of the copy's speed. A repeated export reads nothing from S3.
 
 The S3 server runs on this machine and takes its CPU, so everything is measured a second time with answers
 that begin 50 ms later, as those of a store behind a network do.
@@ -43,7 +43,7 @@ DELAYS_S = (0.0, 0.05)
 
 
 def an_order(number: int, content: bytes) -> Order:
-    """A stored order; one video for each prompt."""
+    """Return a stored order; each prompt has one video."""
     sha256, folder = hashlib.sha256(content).hexdigest(), f"seedance/{NAME}/p{number}"
     return Order(
         order_id=number + 1,
@@ -143,7 +143,7 @@ def measure(running: Servers, keys: list[str], ledger: Ledger, delay_s: float) -
 
 
 def rows_of(delay_s: float, taken: dict[str, list[float]]) -> list[tuple[str, str, str]]:
-    """Return what was reached."""
+    """Return the rows of the report."""
     seconds = {name: statistics.median(durations) for name, durations in taken.items()}
     rows = [(f"S3 after {delay_s * 1000:.0f} ms: plain copy", f"{seconds['copy']:.2f} s", "")]
     for form in FORMATS:

@@ -1,7 +1,7 @@
 """Time from the start of a run's step to its first POST, with 1,000 prompts in one run, or more.
 
-Orders go out before anything is reported to Dagster. What the wait would be with the prompts reported first
-is measured in the same run: the time that the events of 1,000 take. The run is stopped once those are there.
+Orders are sent before anything is reported to Dagster. The wait if prompts were reported first is measured in
+the same run: it is the time that the events of 1,000 prompts take. The run is stopped after those events.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SLOTS = 20
 
 @contextmanager
 def stopped_when_reported(home: Path) -> Iterator[None]:
-    """Interrupt the block, as a person who terminates the run, once 1,000 prompts are reported."""
+    """Interrupt the block, as a terminated run would be, once 1,000 prompts are reported."""
     ended = threading.Event()
 
     def reported() -> int:
@@ -64,7 +64,7 @@ def stopped_when_reported(home: Path) -> Iterator[None]:
 
 
 def measure(world: Servers, home: Path) -> tuple[float, float, int]:
-    """Return the seconds to the first POST, those of the events of all prompts, and the POSTs by then."""
+    """Return the seconds to the first POST, the seconds of the prompts' events, and the POSTs by then."""
     with stopped_when_reported(home):
         end_to_end.ours(world, home)
     with dg.DagsterInstance.local_temp(str(home)) as instance:

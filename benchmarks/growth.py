@@ -1,10 +1,10 @@
 """Cost against size: CPU microseconds for a prompt, in sets of 100, 1,000, 10,000 and 100,000.
 
-Each figure is taken in a process of its own, which has done the same with 100 prompts before: imports and
-compiled statements do not count. Ledgers are SQLite files, S3 is a dictionary, the prompts of a tick are in
-files of 1,000. Figures are the median of several rounds, of one with 100,000. Sizes from 10,000 on take long
-and are left out unless `--sizes` names them. `--store` writes figures to docs/images, and `--draw` makes the
-chart of all that were stored: that alone needs matplotlib.
+Each figure is taken in a process of its own, which has done the same with 100 prompts before, so that imports
+and compiled statements do not count. Ledgers are SQLite files, S3 is a dictionary, and the prompts of a tick
+are in files of 1,000. Figures are medians of several rounds, except one round with 100,000 prompts. Sizes
+from 10,000 on take long and are left out unless `--sizes` names them. `--store` writes figures to
+docs/images, and `--draw` makes the chart of all stored ones, for which alone matplotlib is needed.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def read(folder: Path, size: int) -> Iterator[Work]:
 
 @contextmanager
 def plan(folder: Path, size: int) -> Iterator[Work]:
-    """Plan a set that was read, before anything is ordered; without garbage collection, as `plan` does."""
+    """Plan a loaded set before anything is ordered, without garbage collection, like the command `plan`."""
     from seedance_dagster.engine.ordering.plan import plan_set
     from seedance_dagster.ledger.orders import OrderRequest
 
@@ -99,7 +99,7 @@ def index(folder: Path, size: int) -> Iterator[Work]:
 
 @contextmanager
 def status(folder: Path, size: int) -> Iterator[Work]:
-    """Read what `status` shows of as many orders, 3 % of which are open."""
+    """Read the figures of `status` for a number of orders, 3 % of which are open."""
     from factories import NOW
     from filled_ledger import fill
 
@@ -158,7 +158,7 @@ def services_of(folder: Path) -> Iterator[Any]:
 
 
 def prompt_set(folder: Path, size: int) -> Any:
-    """Return a set that was read before."""
+    """Return a loaded set of prompts."""
     from seedance_dagster.prompts import load_prompt_sets
 
     file = folder / "harbours.jsonl"
@@ -210,7 +210,7 @@ def measure(names: Sequence[str], sizes: Sequence[int]) -> Figures:
 
 
 def store(figures: Figures) -> Figures:
-    """Write figures to the file beside those of other measures and sizes; return all of them."""
+    """Add figures to the file of all measures and sizes; return all of them."""
     stored: Figures = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
     merged = {}
     for name in MEASURES:
@@ -221,7 +221,7 @@ def store(figures: Figures) -> Figures:
 
 
 def draw() -> None:
-    """Draw the chart of the figures that were stored."""
+    """Draw the chart of the stored figures."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -246,13 +246,15 @@ def draw() -> None:
 
 
 def main() -> None:
-    """Measure what is asked for, store the figures, and draw them."""
+    """Measure the chosen figures, or store or draw them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=MEASURES, action="append")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES[:2])
     parser.add_argument("--one", nargs=2, metavar=("MEASURE", "SIZE"), help="one figure, in this process")
-    parser.add_argument("--store", action="store_true", help="store the figures beside those of other sizes")
-    parser.add_argument("--draw", action="store_true", help="draw the chart of figures that are there")
+    parser.add_argument(
+        "--store", action="store_true", help="add the figures to those of other sizes in docs/images"
+    )
+    parser.add_argument("--draw", action="store_true", help="draw the chart of the stored figures")
     options = parser.parse_args()
     if options.one:
         one(options.one[0], int(options.one[1]))

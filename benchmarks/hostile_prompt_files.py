@@ -1,4 +1,4 @@
-"""The cost of refusing prompt files that are made to cost much: CPU time and memory of a process for each."""
+"""The cost of refusing prompt files that are made to be costly: CPU time and memory of a process for each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ seconds = time.process_time() - start
 READERS.close()
 used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 seconds += used[1].ru_utime + used[1].ru_stime
-memory = max(each.ru_maxrss for each in used) / 1024
+memory = max(usage.ru_maxrss for usage in used) / 1024
 print(seconds, memory, len(loaded.sets), str((*loaded.problems, "")[0])[:150])
 """
 
@@ -60,7 +60,7 @@ def arrow(table: pa.Table, compression: str | None, *, rows: int | None = None) 
 
 
 def varint(value: int, length: int) -> bytes:
-    """Return a number as Thrift has it, in so many bytes."""
+    """Return a number in Thrift's encoding, in a given number of bytes."""
     value *= 2
     low = [(value >> 7 * place) & 127 | 128 for place in range(length)]
     return bytes([*low[:-1], low[-1] & 127])
@@ -76,7 +76,7 @@ def lying(content: bytes) -> bytes:
 
 
 def workbook(sheet: str, *, strings: str = "", styles: str = "") -> bytes:
-    """Return a workbook with this content of its sheet and shared texts."""
+    """Return a workbook with additional content in its sheet, shared texts and styles."""
     import openpyxl
 
     book, out, changed = openpyxl.Workbook(), io.BytesIO(), io.BytesIO()
@@ -102,13 +102,13 @@ def texts(count: int, length: int) -> pa.Table:
 
 
 def nulls(count: int) -> pa.Table:
-    """Return a table with one row whose list holds many nothings."""
+    """Return a table with one row whose list holds many nulls."""
     values = pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), pa.nulls(count))
     return pa.table({"prompt": ["x"], "list": values})
 
 
 def views(rows: int, length: int) -> pa.Table:
-    """Return a table in which each row's list is all of one long list."""
+    """Return a table in which the list of each row is the same long list."""
     kind = pa.ListViewArray.from_arrays(
         pa.array([0] * rows, pa.int32()), pa.array([length] * rows, pa.int32()), pa.array(range(length))
     )
@@ -191,7 +191,7 @@ def main() -> None:
             if wanted and not any(word in name for word in wanted):
                 continue
             path = Path(folder) / name
-            # In a process of its own, whose memory would count for the next.
+            # In a process of its own, or its memory would count in the next figure.
             subprocess.run([sys.executable, __file__, "--make", name, path], check=True)
             command = [sys.executable, "-c", LOAD, path]
             done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)

@@ -1,7 +1,7 @@
 """The time that this package adds to `import dagster`, in fresh interpreters.
 
-Each interpreter imports dagster, then what `definitions.py` imports, and says how long the second took:
-the two are paired, and the time of starting Python is in neither. The first round only warms the disk.
+Each interpreter imports dagster, then what `definitions.py` imports, and prints both times: they are paired,
+and neither includes the start of Python. The first round only warms the disk cache.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DEFINITIONS = "from seedance_dagster.defs.definitions import definitions_from_en
 
 
 def measure(imports: str) -> list[float]:
-    """Milliseconds in one interpreter: dagster's wall and CPU time, then ours."""
+    """Return milliseconds in one interpreter: dagster's wall and CPU time, then ours."""
     output = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM.format(imports=imports)],
         check=True,

@@ -1,9 +1,9 @@
-"""Index and checks of 50,000 videos when more come: CPU seconds and bytes written, against all of it.
+"""Index and checks of 50,000 videos when more come: CPU seconds and bytes written, against a full rewrite.
 
-The first figure is the index as it was written before: all of it, in one file. The second is that of a run
-that brought 100 videos. Both go to a real S3 server, and both count everything from the question whether
-there is something to do to the figures for Dagster's event. One more video and one verdict follow. Then the
-checks after one more video, against those that look at all videos; there, each object is an empty file.
+The first figure is the earlier form of the index: all rows in one file. Others follow after 100 more videos,
+after one more, and after one verdict. All go to a real S3 server, and count everything from the look for work
+to the figures for Dagster's event. Then come the checks after one more video, against those of all videos;
+there, each object is an empty file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ EMPTY = {"size_bytes": 0, "poster_size_bytes": 0}
 
 
 class CountingStore(VideoStore):
-    """A store that counts the bytes that are written."""
+    """A store that counts the written bytes."""
 
     written = 0
 
@@ -55,7 +55,7 @@ class CountingStore(VideoStore):
 
 
 def an_order(number: int) -> Order:
-    """A stored order of a prompt of its own."""
+    """Return a stored order of a prompt of its own."""
     at = BEGIN + timedelta(seconds=20 * number)
     sha256 = hashlib.sha256(f"{number}".encode()).hexdigest()
     folder = f"{PREFIX}/{NAME}/p{number}/{sha256[:12]}-a1"
@@ -103,7 +103,7 @@ def an_order(number: int) -> Order:
 
 
 def store_videos(database: Database, numbers: Iterable[int], **facts: object) -> None:
-    """Write stored orders to the ledger, with their links and what their partitions ask for."""
+    """Write stored orders to the ledger, with their links and the requests of their partitions."""
     for chunk in chunked(numbers, AT_ONCE):
         made = [replace(an_order(number), **facts) for number in chunk]  # type: ignore[arg-type]
         with database.writing() as connection:
@@ -119,7 +119,7 @@ def store_videos(database: Database, numbers: Iterable[int], **facts: object) ->
 
 
 def taken(work: Callable[[], object], store: CountingStore) -> tuple[float, float, int]:
-    """Return the CPU seconds and seconds that some work takes in this process, and the bytes it writes."""
+    """Return the CPU and wall time of some work in this process, in seconds, and the bytes it writes."""
     store.written = 0
     cpu, begin = time.process_time(), time.perf_counter()
     work()
@@ -127,7 +127,7 @@ def taken(work: Callable[[], object], store: CountingStore) -> tuple[float, floa
 
 
 def whole(services: Services) -> None:
-    """Write all rows as JSON Lines and as Parquet, as before there were parts."""
+    """Write all rows as JSON Lines and as Parquet, as before the index had parts."""
     videos = services.ledger.videos.current(NAME)
     rows = [index_row(NAME, video, services.store.uri) for video in videos]
     for name, body in (("all.jsonl", to_jsonl(rows)), ("all.parquet", part_format().encode(rows))):

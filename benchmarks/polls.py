@@ -2,7 +2,7 @@
 
 The planner is the engine's own; vendor, ledger and rate limit are simulated (`tests/simulated_polls.py`). The
 lag is the time from a task's end at the vendor until a GET saw it. Tasks of three kinds end, and are sent, at
-2.5 a second: so few that POSTs, one GET each and the history fit into the rate.
+2.5 a second, so that POSTs, one GET each and the history fit into the rate.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from simulated_polls import Figures, Simulation
 
 RATE, ENDS = 10.0, 2.5
 WARM_UP_S, MEASURED_S = 1500.0, 1500.0
-LARGE = 50_000  # from so many on, all takes longer to settle
+LARGE = 50_000  # from this number of tasks on, the simulation takes longer to settle
 MODES: dict[str, tuple[History | None, bool]] = {
     "as before: neither load nor history counts": (None, False),
     "no history": (None, True),
@@ -36,7 +36,7 @@ Row = tuple[str, str, str]
 
 
 def rows_of(name: str, figures: Figures) -> list[Row]:
-    """The rows of one kind of history."""
+    """Return the rows of one kind of history."""
     lag, gets = AIMS.get(name, ("", ""))
     at = ", ".join(f"{figures.lag_at(share):,.0f}" for share in (0.5, 0.95, 1))
     pages = figures.requests["page"] / figures.seconds
@@ -57,7 +57,7 @@ def main() -> None:
         nargs="*",
         default=list(MODES),
         metavar="HISTORY",
-        help="only these, by the names in the table",
+        help="simulate only these histories, by their names in the table",
     )
     arguments = parser.parse_args()
     longer = 3 if arguments.tasks >= LARGE else 1

@@ -1,4 +1,4 @@
-"""The time that prompt files of 100,000 prompts take: read and checked, and read again without a change."""
+"""The time to read and check prompt files of 100,000 prompts, and to read them again without a change."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 
 
 def seconds(path: Path) -> float:
-    """Return the CPU time of loading a file, that of the process which unpacks it included."""
+    """Return the CPU time of loading a file, including that of the process that unpacks it."""
     start = cpu_seconds()
     loaded = load_prompt_sets(path)
     assert len(loaded.sets[0].partitions) == PROMPTS, loaded.problems
@@ -72,7 +72,7 @@ def seconds(path: Path) -> float:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time of this process and of those that it started and that have ended."""
+    """Return the CPU time of this process and its ended children."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + ended.ru_utime + ended.ru_stime
 

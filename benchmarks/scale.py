@@ -2,8 +2,8 @@
 
 `status` and `plan` are whole commands, each in a process of its own, with a ledger in SQLite. The orders are
 those of `tests/filled_ledger.py`. The prompts of a tick are spread over files of 1,000, its code location is
-that of the tests, and nothing is ordered. Figures are CPU seconds; with fewer prompts than 100,000 the aims
-are as many times smaller.
+that of the tests, and nothing is ordered. Figures are CPU seconds; the aims shrink in proportion to fewer
+prompts than 100,000.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ MEASURES = {"status": status, "plan": plan, "tick": tick}
 
 
 def main() -> None:
-    """Measure all, or one, with as many orders and prompts as are asked for."""
+    """Measure all, or one, with the chosen number of orders and prompts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=MEASURES)
     parser.add_argument("--count", type=int, default=MANY)

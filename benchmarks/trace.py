@@ -1,9 +1,9 @@
-"""A trace among 100,000 orders: the whole command as a shell starts it, and the work inside of it alone.
+"""A trace among 100,000 orders: the whole command, as a shell starts it, and its work alone.
 
 The ledger is SQLite with 100,000 orders of ten sets, every hundredth partition ordered three times, each
-order with its journal. What is traced is a local mp4 of 5 MB under another name, a hash, an s3:// URI, a task
-id and a partition. The command also asks an S3 server on this machine whether the files are there; a bare
-`python -c "import sqlalchemy, boto3"` beside it is what starting costs at least.
+order with its journal. Traced are a renamed local mp4 of 5 MB, a hash, an s3:// URI, a task id and a
+partition. The command also asks an S3 server on this machine for the files; a bare
+`python -c "import sqlalchemy, boto3"` beside it shows the least cost of a start.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ STEPS = (None, State.QUEUED, State.CLAIMED, State.SUBMITTED, State.SUCCEEDED, St
 
 
 def digest(number: int) -> str:
-    """A hash, the same in every run."""
+    """Return a hash that is the same in every run."""
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
 def order_rows(video_sha256: str) -> Iterator[dict[str, Any]]:
-    """Stored orders; the one in the middle has the video that is looked for."""
+    """Yield the rows of stored orders; the middle one has the traced video."""
     begin = datetime(2026, 1, 1, tzinfo=UTC)
     for number in range(ORDERS):
         partition, attempt = (number - number % 100, number % 100 + 1) if number % 100 < 3 else (number, 1)
@@ -91,7 +91,7 @@ def order_rows(video_sha256: str) -> Iterator[dict[str, Any]]:
 
 
 def fill(url: str, video_sha256: str) -> dict[str, Any]:
-    """Write all orders and their journals; the order that is looked for."""
+    """Write all orders and their journals; return the row of the traced order."""
     rows = list(order_rows(video_sha256))
     steps = [
         {
@@ -114,7 +114,7 @@ def fill(url: str, video_sha256: str) -> dict[str, Any]:
 
 
 def medians(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds of wall time, and of CPU in child processes, after a first go that does not count."""
+    """Return median seconds of wall time, and of CPU in children, after a first round that does not count."""
     times = []
     for _ in range(ROUNDS + 1):
         began, cpu = time.perf_counter(), children_s()
@@ -125,7 +125,7 @@ def medians(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def children_s() -> float:
-    """CPU time of all child processes that have ended, in seconds."""
+    """Return the CPU time of all ended child processes, in seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -136,7 +136,7 @@ def no_store() -> NoReturn:
 
 
 def inside(url: str, thing: str) -> None:
-    """The work alone, the ledger opened again each time, without S3."""
+    """Do the work of the command alone, with the ledger opened again but without S3."""
     ledger = Ledger.open(url)
     origin = find_origin(ledger, thing, bucket=BUCKET)
     trace = read_trace(ledger, JournalReader(ledger, no_store), origin)
@@ -146,7 +146,7 @@ def inside(url: str, thing: str) -> None:
 
 
 def main() -> None:
-    """Set up, measure each form, print medians."""
+    """Set everything up, measure each form, and print medians."""
     with tempfile.TemporaryDirectory(prefix="seedance-bench-") as temporary:
         folder = Path(temporary)
         video = folder / "renamed.mp4"

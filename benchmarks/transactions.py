@@ -25,7 +25,7 @@ from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.ledger.engines import WRITES
 
 PROMPTS = 50
-_OWN_FRAMES = 2  # of a caller, the innermost first
+_OWN_FRAMES = 2  # frames that name a caller, the innermost first
 _HELPERS = ("database", "engines", "threads", "base")
 
 
@@ -60,7 +60,9 @@ class Transactions:
 
 
 def _is_ledger(connection: sa.Connection) -> bool:
-    return Path(str(connection.engine.url.database)).name == "ledger.db"  # Dagster's storage has others
+    return (
+        Path(str(connection.engine.url.database)).name == "ledger.db"
+    )  # Dagster's databases have other names
 
 
 def count(prompts: int, folder: Path) -> Transactions:

@@ -1,11 +1,11 @@
-"""Eight transfers of 200 MB at once, from the emulator's file host through our collector to S3.
+"""Eight transfers of 200 MB at once, from the emulator's file host through the product's collector to S3.
 
 The collector does what it does in a run: it downloads to a file, hashes on the way, probes, cuts the
-poster, uploads, checks what arrived and notes it in the ledger. The raw way beside it only reads from a
-socket, hashes, writes a file and hands it to boto3, on as many threads: it is what this machine has to
-give, with emulator and S3 server on the same cores. A byte counts once, though it is moved twice.
+poster, uploads, checks the stored object and notes it in the ledger. The raw way beside it only reads from a
+socket, hashes, writes a file and hands it to boto3, on as many threads: it is the most that this machine can
+do, with emulator and S3 server on the same cores. A byte counts once, though it is moved twice.
 
-Memory is the most that this process ever held, above what it held idle after one small transfer.
+Memory is the peak of this process above its size when idle after one small transfer.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ class Measured:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process ever held."""
+    """Return the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
 
 
 async def timed(world: Servers, work: Coroutine[Any, Any, None]) -> Measured:
-    """Do the work and clear its objects away."""
+    """Measure some work, and delete its objects."""
 
     def clocks() -> tuple[float, float, float, float]:
         servers_cpu = cpu_seconds(world.emulator.child), cpu_seconds(world.s3.child)
@@ -81,10 +81,10 @@ async def timed(world: Servers, work: Coroutine[Any, Any, None]) -> Measured:
 
 
 async def finished_orders(worker: Worker, name: str, count: int) -> list[Order]:
-    """Videos that the vendor has rendered, taken for collecting."""
+    """Make orders whose videos the vendor has rendered, and take them for collecting."""
 
     async def emit(event: Event) -> None:
-        """Nobody listens."""
+        """Ignore the event."""
 
     request = GenerationRequest(task_type="seedance-2-fast", prompt=name, mode=Mode.TEXT_TO_VIDEO)
     prompts = PromptSet(
@@ -104,7 +104,7 @@ async def finished_orders(worker: Worker, name: str, count: int) -> list[Order]:
 
 
 async def collect(worker: Worker, orders: list[Order]) -> None:
-    """Bring them home, all at once."""
+    """Transfer all videos at once."""
     events: list[Event] = []
 
     async def emit(event: Event) -> None:
@@ -136,7 +136,7 @@ async def raw(world: Servers, orders: list[Order]) -> None:
 
 
 async def measure(world: Servers) -> tuple[list[Measured], list[Measured], int]:
-    """Both ways in turns, and the memory of ours."""
+    """Measure both ways in turns, and the memory of ours."""
     services = Services(
         ledger=Ledger.open(f"sqlite:///{world.folder}/ledger.db"),
         open_client=world.open_client,

@@ -1,8 +1,8 @@
 """Polls for each CPU second of the client's own process: our transport, plain httpx and bare aiohttp.
 
-All three run in this process against the same emulator in another one, in turns. The client is the
-product's own; only the way in which its requests leave the process differs. Bare aiohttp, which only
-parses the JSON, shows how much of the cost is the transport's.
+All three run in turns in this process, against one emulator in another process. The first two use the
+product's client with different transports. Bare aiohttp, which only parses the JSON, shows how much of the
+cost is the transport's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from _support import Servers, report, servers
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.wire import GenerationRequest, Mode
 
-WORKERS = (8, 100)  # as many polls at once as a run has; and many, where plain httpx breaks down
+WORKERS = (8, 100)  # the concurrency of a run, and one at which plain httpx breaks down
 POLLS = 2000
 ROUNDS = 3
 
@@ -31,7 +31,7 @@ Poll = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Measured:
-    """One round: polls by CPU second of this process and by second of wall time."""
+    """One round: polls per CPU second of this process, and per second of wall time."""
 
     per_cpu_s: float
     per_s: float
@@ -45,27 +45,27 @@ async def measure(poll: Poll, workers: int) -> Measured:
         while next(turns) < POLLS:
             await poll()
 
-    await asyncio.gather(*(poll() for _ in range(workers)))  # connections are open now
+    await asyncio.gather(*(poll() for _ in range(workers)))  # opens the connections
     cpu, wall = time.process_time(), time.perf_counter()
     await asyncio.gather(*(work() for _ in range(workers)))
     return Measured(POLLS / (time.process_time() - cpu), POLLS / (time.perf_counter() - wall))
 
 
 async def ours(world: Servers, task_id: str, workers: int) -> Measured:
-    """The product's client as it is."""
+    """Measure the product's client as it is."""
     async with world.open_client() as client:
         return await measure(lambda: client.get_task(task_id), workers)
 
 
 async def plain_httpx(world: Servers, task_id: str, workers: int) -> Measured:
-    """The product's client on httpx's own transport."""
+    """Measure the product's client on httpx's own transport."""
     transport = httpx.AsyncHTTPTransport(trust_env=False)
     async with world.open_client(transport=transport) as client:
         return await measure(lambda: client.get_task(task_id), workers)
 
 
 async def bare_aiohttp(world: Servers, task_id: str, workers: int) -> Measured:
-    """No client at all: a GET and its JSON."""
+    """Measure a GET and its JSON without the product's client."""
     url, headers = f"{world.emulator.url}/api/v1/task/{task_id}", {"X-API-Key": world.emulator.api_key}
     async with aiohttp.ClientSession(headers=headers) as session:
 
@@ -77,7 +77,7 @@ async def bare_aiohttp(world: Servers, task_id: str, workers: int) -> Measured:
 
 
 async def one_task(client: SeedanceClient) -> str:
-    """A task that renders all the while."""
+    """Create a task that renders during the whole measurement; return its id."""
     async with client:
         request = GenerationRequest(task_type="seedance-2-fast", prompt="A poll", mode=Mode.TEXT_TO_VIDEO)
         return (await client.create_task(request)).task_id

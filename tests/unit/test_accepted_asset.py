@@ -57,7 +57,7 @@ def test_an_accepted_video_is_a_materialization(instance, give, orders):
 
 
 def test_what_is_taken_back_is_observed(instance, give, orders, ledger):
-    """An observation beside the materialization says so, once."""
+    """A verdict that is taken back is observed once, beside the materialization."""
     orders.make(State.STORED, "cat")
     give(cat=A)
     ledger.verdicts.undo("spots", ["cat"], reviewer="bob")
@@ -69,7 +69,7 @@ def test_what_is_taken_back_is_observed(instance, give, orders, ledger):
 
 
 def test_a_restoration_reads_what_was_reported(instance, give, orders, ledger, clock):
-    """The ledger that reported it lacks nothing, although Dagster rounds times; a new one lacks all of it."""
+    """A restoration adds nothing to the ledger that reported, and everything to a new one."""
     order = orders.make(State.STORED, "cat")
     clock.forward(seconds=0.123457)
     give(cat=A)
@@ -86,7 +86,7 @@ def test_a_restoration_reads_what_was_reported(instance, give, orders, ledger, c
 
 
 def test_only_the_newest_verdict_is_reported(instance, ledger, orders):
-    """A verdict that was taken back before it was reported is no news, nor is one on bytes that are gone."""
+    """A verdict that was taken back before its report, or is on bytes that are gone, is not reported."""
     orders.make_many(State.STORED, "cat", "dog")
     ledger.verdicts.give("spots", {"cat": A, "dog": A}, reviewer="ann")
     ledger.verdicts.give("spots", {"cat": D}, reviewer="ann")
@@ -108,7 +108,7 @@ def test_an_event_is_reported_again_where_it_was_not_noted(instance, ledger, ord
 
 
 def test_an_asset_behind_it_gets_accepted_videos_only(instance, ledger, orders):
-    """As a dict of those, and by name where the one that is asked for is not accepted."""
+    """An asset after it gets a dict of accepted videos; a requested one that is not accepted is named."""
     orders.make_many(State.STORED, "cat", "dog")
     ledger.verdicts.give("spots", {"cat": A, "dog": D}, reviewer="ann")
     got: list[object] = []

@@ -7,7 +7,7 @@ from seedance_dagster.ledger.order import State
 
 
 def test_a_balance_with_an_unseen_refund_is_not_noted(start_engine, clock):
-    """Points that were refunded before the balance was read, and observed later, would seem to be missing."""
+    """A balance is not noted while a refund in it is unseen, since its points would later seem missing."""
     engine = start_engine()
     name = f"{BALANCE} of account {engine.account_name}"
     engine.place("a dog [fault:vendor-trouble]")

@@ -62,7 +62,7 @@ USD = 10_000_000
     ],
 )
 def test_the_balance_is_the_largest_that_is_reported(data, points, source):
-    """A wallet of 0 beside a full pack of credits is usual; the field that counted is named."""
+    """The largest reported balance counts, such as a credit pack beside an empty wallet, with its field."""
     account = AccountInfo.parse(data)
     assert (account.points_remaining, account.balance_source) == (points, source)
 

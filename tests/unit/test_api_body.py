@@ -48,7 +48,7 @@ def answering(stream: Chunks, **headers: str):
     [("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)],
 )
 async def test_a_packed_reply_is_read(encoding, pack):
-    """A host may pack its replies, in pieces of any size."""
+    """A compressed reply is read, in pieces of any size."""
     packed = pack(TASK)
     stream = Chunks(*(packed[at : at + 7] for at in range(0, len(packed), 7)))
     async with answering(stream, content_encoding=encoding) as api:
@@ -77,7 +77,7 @@ async def test_a_reply_without_an_end_is_cut(monkeypatch, chunk, headers):
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x" * 1000, "gzip"])
 async def test_a_reply_that_cannot_be_unpacked_is_a_lost_one(encoding):
-    """Only what was asked for is read; a task may have been made."""
+    """A reply in an encoding that cannot be unpacked counts as lost, since a task may have been made."""
     async with answering(Chunks(b"\x1b\x03"), content_encoding=encoding) as api:
         with pytest.raises(UnknownOutcomeError):
             await api.create_task(REQUEST)
@@ -93,7 +93,7 @@ async def test_what_cannot_be_unpacked_safely_is_not_asked_for():
 
 @pytest.mark.parametrize("size", [10, transport._QUICK_BYTES + 1000])
 async def test_a_large_reply_is_read_as_a_small_one_is(size):
-    """It takes the way through a thread, and says the same."""
+    """A large reply, which is parsed in a thread, gives the same as a small one."""
     vendor = Vendor(envelope(task_data(logs=["x" * size, "the reason"])))
     async with vendor.client() as api:
         assert (await api.get_task("t-1")).logs[1] == "the reason"

@@ -62,7 +62,7 @@ async def test_a_task_is_read_by_its_id():
     [{"status": 500}, {"status": 400, "code": 10003}, {"code": 0}, {"code": "ok"}, {"status": 203}],
 )
 async def test_a_task_inside_an_error_is_read(no_waits, reply):
-    """The task that was asked for counts; without a status that is known, the error does."""
+    """The requested task counts although the reply is an error, unless its status is unknown."""
     assert (await read(Vendor(envelope(task_data(status="failed"), **reply)))).status == "failed"
     if reply != {"status": 203}:
         for other in ({"status": ""}, {"task_id": "t-2"}):

@@ -123,7 +123,7 @@ async def test_no_error_shows_the_key(reply):
     "quoted", [KEY, f"Bearer {KEY}!", quote(KEY), base64.b64encode(KEY.encode()).decode()]
 )
 def test_a_key_inside_a_task_is_taken_out(quoted):
-    """Whatever field quotes it, and however: nothing that reads the reply sees the key."""
+    """In whatever field and form a reply quotes the key, no reader of the reply sees it."""
     body = {
         "code": 200,
         "data": {

@@ -100,7 +100,7 @@ def slept(monkeypatch):
 
 
 async def test_requests_that_wait_share_one_reservation(slept):
-    """The first request reserves for itself, those that came meanwhile for all of them."""
+    """The first request reserves for itself, and the next reservation serves all that came meanwhile."""
     clock = Clock()
     shared = Shared(clock)
     pacer = SharedPacer(5, shared, monotonic=clock)
@@ -112,7 +112,7 @@ async def test_requests_that_wait_share_one_reservation(slept):
 
 
 async def test_a_stretch_that_begins_later_is_waited_for(slept):
-    """The stretches of other processes come first."""
+    """A request waits for the stretches of other processes that come first."""
     clock = Clock()
     await SharedPacer(5, Shared(clock, taken_s=3), monotonic=clock).wait()
     assert slept == [3]

@@ -258,7 +258,7 @@ async def test_a_reply_that_echoes_another_request_is_a_lost_reply(echo, differs
     [{}, {"prompt": None}, {"prompt": " a &lt;cat&gt; ", "duration": "5"}, {"prompt": "“A cat”"}],
 )
 async def test_a_reply_with_a_changed_or_missing_echo_is_an_answer(echo):
-    """A text that the vendor changes, or leaves out, makes no reply another's."""
+    """A reply whose text the vendor changed or left out is still the answer to its own request."""
     vendor = Vendor(envelope(task_data(input=echo)))
     async with vendor.client() as client:
         assert (await client.create_task(REQUEST)).task_id == "t-1"

@@ -36,7 +36,7 @@ def test_every_spelling_and_tense_of_a_word_is_understood(words, meaning):
 
 @pytest.mark.parametrize("word", ["finalizing", "", "42", "unpaid"])
 def test_an_unknown_word_has_no_meaning(word):
-    """It is neither an end nor a failure."""
+    """An unknown status word means neither an end nor a failure."""
     assert status_meaning(word) is None
     assert Task.parse(task_data(status=word)).status == "unknown"
 
@@ -82,12 +82,12 @@ def test_nothing_else_is_taken_for_the_link(output):
 
 
 def test_an_odd_link_in_the_usual_place_is_kept():
-    """It is refused when it is to be followed, with the reason."""
+    """An odd link in the usual place is kept, and refused with a reason when it is followed."""
     assert video_link({"output": {"video": "file:///etc/passwd"}}) == "file:///etc/passwd"
 
 
 def test_the_names_of_an_output_without_a_link_are_kept():
-    """A message can say what was there."""
+    """The names of an output without a link are kept, so that a message can list them."""
     task = Task.parse(task_data(status="completed", output={"cover_url": "x", "seed": 3}))
     assert task.output == "cover_url, seed"
 

@@ -1,4 +1,4 @@
-"""The real transport: what proves that nothing was sent, and what may have been paid for."""
+"""The real transport: which failures prove that nothing was sent, and which may have been paid for."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_a_refused_connection_sent_nothing():
 
 @pytest.mark.integration
 async def test_a_host_that_speaks_no_tls_was_sent_nothing():
-    """A connection that cannot be made safe carries no request."""
+    """A host without TLS gets no request."""
 
     async def answer(writer):
         raise AssertionError
@@ -134,7 +134,7 @@ TASK = json.dumps({"code": 200, "data": task_data()})
 
 @pytest.mark.integration
 async def test_a_reply_that_nobody_asked_for_is_never_taken_for_a_post_s():
-    """A host that sends a second reply behind a good one cannot answer the next POST with it (case v14)."""
+    """A second reply after a good one is never taken as the answer to the next POST (case v14)."""
     answered = 0
 
     async def answer(writer):
@@ -150,7 +150,7 @@ async def test_a_reply_that_nobody_asked_for_is_never_taken_for_a_post_s():
 
 
 class Look(LastLook):
-    """A last look behind which the test does something; it then finds a reason to wait, or none."""
+    """A last look at a claim that runs a step of the test, and then finds a reason to wait or none."""
 
     def __init__(self, then=lambda: None, reason: str | None = None) -> None:
         super().__init__(lasts_s=0.2)
@@ -177,7 +177,7 @@ async def answer_task(writer):
     ],
 )
 async def test_what_the_last_look_holds_back_is_not_sent(look, words):
-    """A reason to wait, or a process that stood still behind the look, and nothing is sent."""
+    """With a reason to wait, or after a process stood still since the look, nothing is sent."""
     asked = 0
 
     async def answer(writer):
@@ -196,7 +196,7 @@ async def test_what_the_last_look_holds_back_is_not_sent(look, words):
 
 @pytest.mark.integration
 async def test_the_last_look_comes_behind_every_wait():
-    """The rate limit has been waited for and the connection made when the look is taken."""
+    """The last look comes after the wait for the rate limit and after connecting."""
     steps = []
 
     async def answer(writer):

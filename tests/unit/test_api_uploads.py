@@ -89,7 +89,7 @@ async def test_every_reply_has_its_meaning(reply, error, words, tries):
 
 
 async def test_trouble_that_passes_is_not_seen():
-    """A second try brings the link."""
+    """After passing trouble a second try brings the link, without an error."""
     link, vendor = await upload(envelope(status=502), envelope({"url": LINK}))
     assert (link, len(vendor.requests)) == (LINK, 2)
 

@@ -69,13 +69,13 @@ def test_the_mark_joins_the_query_of_the_user(url):
     ],
 )
 def test_other_endpoints_have_no_mark(endpoint):
-    """An empty echo, garbage, or another program's own parameter of that name."""
+    """An empty echo, garbage and another program's parameter of that name have no mark."""
     assert Task.parse(with_endpoint(endpoint)).mark is None
 
 
 @given(st.recursive(st.none() | st.text() | st.integers(), lambda c: st.dictionaries(st.text(), c)))
 def test_any_config_is_read(config):
-    """Whatever stands in the place of a configuration, reading it raises nothing."""
+    """Reading any value in place of a configuration raises nothing."""
     assert echoed_mark(config) is None
     assert echoed_mark({"webhook_config": config}) is None
 
@@ -137,7 +137,7 @@ async def test_a_post_names_endpoint_and_secret():
 
 
 async def test_the_secret_is_taken_out_of_every_reply():
-    """The vendor may quote what it was sent, in a task or in the message of a refusal."""
+    """The webhook's secret is removed from every reply, whether in a task or in a refusal's message."""
     refused = envelope(None, status=400, message=f"bad config: secret={SECRET} key={KEY}")
     vendor = Vendor(refused, envelope(with_endpoint("", logs=[f"called with {SECRET}"])))
     async with vendor.client(webhook=webhook_of(URL, SECRET)) as client:

@@ -56,7 +56,7 @@ def test_the_history_is_read_since_the_first_order(world):
 
 
 def test_an_empty_ledger_is_audited_over_the_last_month(tmp_path, clock):
-    """An audit of a lost ledger is not clean: recent tasks have no order."""
+    """An empty ledger is audited over the last month, and recent tasks without an order are findings."""
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
     world = World(ledger)
     world.vendor.rows["foreign"] = row()

@@ -39,7 +39,7 @@ EVERYTHING = 1000
 
 @contextmanager
 def varied_world() -> Iterator[World]:
-    """Open a world of orders that share partitions, requests and videos, a copy of one that is made once."""
+    """Open a world of orders that share partitions, requests and videos, copied from one made once."""
     ledger_file, made = _varied()
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "ledger.db").write_bytes(ledger_file)
@@ -79,7 +79,7 @@ def _give(world: World, prompt_set: str, partition: str, order_id: int) -> None:
 
 
 def audit(world: World, group: int | None, **scope: Any) -> Audit:
-    """Audit in groups of so many orders, or with nothing agreeing beforehand."""
+    """Audit in groups of a given size, or with the whole comparison at once."""
 
     async def screen_nothing(_self, lists):
         return AgreeingOrders(), [order_id for together in lists for order_id in together]
@@ -134,7 +134,7 @@ def test_damages_together_are_found_in_groups_of_any_size(damages, deep, scope):
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_orders_about_which_all_sources_agree_are_not_kept(deep):
-    """Of two damaged orders only these, and what shares a partition or a request with them, are left."""
+    """Only damaged orders, and those that share a partition or a request with them, are kept."""
     with varied_world() as world:
         assert audit(world, EVERYTHING, deep=deep).snapshots.ledger.orders == ()
         Planter(world, Clock(), 2).wipe()

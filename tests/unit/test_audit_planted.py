@@ -26,7 +26,7 @@ def world(tmp_path, clock, monkeypatch):
 
 @pytest.mark.parametrize("plant", [pytest.param(plant, id=name) for name, plant in PLANTS.items()])
 def test_each_kind_of_damage_is_found_and_repaired_where_two_systems_agree(world, clock, plant):
-    """One plant gives the findings of its line, each with evidence; afterwards only those that remain."""
+    """A plant gives the findings of its row, each with evidence, and a repair leaves only the stated ones."""
     plant.plant(Planter(world, clock))
     before = dict(world.store.objects)
     findings = world.audit(deep=True).findings

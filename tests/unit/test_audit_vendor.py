@@ -163,7 +163,7 @@ def test_a_completed_task_that_the_ledger_does_not_have_as_completed_is_a_findin
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.CLAIMED, State.UNCERTAIN, State.SUBMITTED])
 def test_work_under_way_is_not_a_finding(state):
-    """An order that is queued, claimed, uncertain or submitted needs no attention."""
+    """An order that is queued, claimed, uncertain or submitted is not a finding."""
     task = {"task_id": None} if state is not State.SUBMITTED else {}
     assert findings(make_snapshots([make_order(1, state=state, **task)])) == []
 

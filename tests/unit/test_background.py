@@ -223,7 +223,7 @@ def test_a_waiting_caller_can_be_interrupted():
 
 
 def test_a_caller_gives_the_work_a_head_start_until_its_first_event():
-    """It goes on at the first event, or once the work has ended, and else after some time."""
+    """The caller continues at the first event, at the end of the work, or after some time."""
     begun = threading.Event()
 
     async def slow(emit):

@@ -23,7 +23,7 @@ def ids(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(("name", "text"), [("spots.csv", CSV), ("spots.jsonl", JSONL)])
 def test_a_bad_row_of_a_table_keeps_out_its_own_prompt(tmp_path, name, text):
-    """The sound rows go on, and the bad one is an error (d17)."""
+    """A bad row of a table is an error, and the valid rows are used (d17)."""
     (tmp_path / name).write_text(text)
     assert ids(tmp_path) == ["cat", "fox"]
     [error] = load_prompt_sets(tmp_path).errors
@@ -70,7 +70,7 @@ def test_ids_do_not_depend_on_bad_rows(tmp_path):
     ],
 )
 def test_a_set_whose_file_is_broken_is_known_by_its_name(tmp_path, name, text, message):
-    """It says what is wrong with its own file alone (d18)."""
+    """A set with a broken file is known by its name, and reports only its own file's problems (d18)."""
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     (tmp_path / "other.yaml").write_text("{name: other, prompts: [{prompt: x, duration: 3}]}")
     assert load_prompt_sets(tmp_path).names == ("other", "spots")
@@ -81,7 +81,7 @@ def test_a_set_whose_file_is_broken_is_known_by_its_name(tmp_path, name, text, m
 
 
 def test_a_run_of_a_set_whose_file_is_broken_fails_in_words(tmp_path):
-    """The set keeps its assets; the failure names file, row and field, and is no error of Dagster's (d18)."""
+    """The set keeps its assets, and a run fails with file, row and field (d18)."""
     (tmp_path / "spots.yaml").write_text(YAML)
     (tmp_path / "sound.yaml").write_text("{name: sound, prompts: [{prompt: x}]}")
     defs = build_seedance_definitions(tmp_path, seedance=SeedanceResource(), video_store=VideoStoreResource())
@@ -103,7 +103,7 @@ def test_a_run_of_a_set_whose_file_is_broken_fails_in_words(tmp_path):
 
 
 def test_why_a_row_has_no_prompt(tmp_path):
-    """A run that was launched with it says what is wrong with the row, for each of its takes."""
+    """A run that was launched with a bad row names its problem for each of its takes."""
     (tmp_path / "spots.csv").write_text(CSV)
     [prompt_set] = load_prompt_sets(tmp_path).sets
     reason = f"{tmp_path}/spots.csv, line 3 (dog): duration is 3; allowed are whole seconds from 4 to 15"

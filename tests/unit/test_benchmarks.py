@@ -1,4 +1,4 @@
-"""The benchmarks are too long for the tests, but they must not rot."""
+"""The benchmarks take too long to run as tests, but they must keep working."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def names_of(module: str) -> set[str]:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_a_benchmark_compiles_and_runs_only_when_it_is_started(script):
-    """It says what it measures and has a `main`, which an import does not run."""
+    """Each benchmark has a docstring and a `main`, which an import does not run."""
     tree = ast.parse(script.read_text())
     compile(tree, script, "exec")
     assert ast.get_docstring(tree)
@@ -35,7 +35,7 @@ def test_a_benchmark_compiles_and_runs_only_when_it_is_started(script):
 
 @pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda script: script.stem)
 def test_what_a_benchmark_takes_from_the_package_is_there(script):
-    """No name that it imports was moved or renamed."""
+    """Each name that a benchmark imports from the package exists."""
     for node in ast.walk(ast.parse(script.read_text())):
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("seedance_dagster"):
             assert {alias.name for alias in node.names} <= names_of(str(node.module)), node.module

@@ -59,7 +59,7 @@ def copy(ledger: Ledger, to: str) -> str:
 
 
 def test_a_new_instance_takes_an_existing_ledger(instance, ledger):
-    """Nothing is asked where the instance remembers nothing: its home was made again."""
+    """An instance that remembers nothing takes an existing ledger without a question."""
     place(ledger, "cat", "dog")
     check_ledger(instance, ledger, ["spots"])
     check_ledger(instance, ledger, ["spots", "more"])
@@ -124,7 +124,7 @@ def test_an_older_copy_is_refused_until_it_is_restored(instance, ledger, tmp_pat
 
 
 def test_a_copy_that_went_on_by_itself_is_refused(instance, ledger, tmp_path, clock):
-    """A restored backup may have as many entries as the lost ledger: they are others (case m15)."""
+    """A backup that went on is refused even with as many entries as the lost ledger (case m15)."""
     place(ledger, "cat")
     backup = copy(ledger, f"{tmp_path}/backup.db")
     place(ledger, "dog")
@@ -146,7 +146,7 @@ def test_a_ledger_that_lost_all_rows_is_behind(instance, ledger, tmp_path, clock
 
 
 def test_a_ledger_may_be_moved(instance, ledger, tmp_path, clock):
-    """The id and the journal count, not the place; the newest place is remembered."""
+    """A ledger may be moved: id and journal count, not the place, and the newest place is remembered."""
     place(ledger, "cat")
     check_ledger(instance, ledger, ["spots"])
     with open_ledger(copy(ledger, f"{tmp_path}/moved.db"), clock) as moved:
@@ -156,7 +156,7 @@ def test_a_ledger_may_be_moved(instance, ledger, tmp_path, clock):
 
 
 def test_a_ledger_is_rebound_by_hand(instance, ledger, other):
-    """Then it is the first that is refused."""
+    """After rebinding by hand, the first ledger is the one that is refused."""
     check_ledger(instance, ledger, ["spots", "more"])
     rebind(instance, other, ["spots"])
     check_ledger(instance, other, ["spots"])
@@ -166,7 +166,7 @@ def test_a_ledger_is_rebound_by_hand(instance, ledger, other):
 
 
 def test_an_older_copy_may_be_used_by_hand(instance, ledger, tmp_path, clock):
-    """A person may know better: rebinding it forgets how far it had come."""
+    """A person may rebind an older copy, which forgets the remembered progress."""
     backup = copy(ledger, f"{tmp_path}/backup.db")
     place(ledger, "cat")
     check_ledger(instance, ledger, ["spots"])
@@ -176,7 +176,7 @@ def test_an_older_copy_may_be_used_by_hand(instance, ledger, tmp_path, clock):
 
 
 def test_commands_on_a_ledger_that_the_instance_does_not_know_are_refused(instance, ledger, other):
-    """They would show the wrong orders; an instance that knows none refuses none."""
+    """Commands on an unknown ledger are refused, unless the instance knows none at all."""
     check_known(instance, other)
     check_ledger(instance, ledger, ["spots"])
     check_known(instance, ledger)
@@ -188,7 +188,7 @@ def test_commands_on_a_ledger_that_the_instance_does_not_know_are_refused(instan
 def test_two_ledgers_that_come_first_at_once_are_never_both_let_in(
     instance, ledger, other, monkeypatch, turn
 ):
-    """Each reads back after it wrote: at most one finds itself alone, and a refused one leaves no trace."""
+    """Of two ledgers at once at most one is accepted, and a refused one leaves no trace."""
     add = memory.add_keys
 
     def add_behind_the_other(instance, keys):
@@ -254,7 +254,7 @@ def test_progress_is_remembered_while_work_goes_on(instance, ledger, monkeypatch
 
 
 def test_trouble_with_memory_ends_no_work(instance, ledger, monkeypatch, caplog):
-    """Orders go out all the same; the log says what is at stake."""
+    """Orders are sent despite trouble with the memory, and the log says what is at risk."""
 
     def fail(*_: object) -> None:
         raise OSError("disk full")
@@ -267,7 +267,7 @@ def test_trouble_with_memory_ends_no_work(instance, ledger, monkeypatch, caplog)
 
 @pytest.mark.parametrize(("minutes", "words"), [(61, "61 minutes ahead of"), (-61, "61 minutes behind")])
 def test_clocks_an_hour_apart_order_nothing(instance, ledger, monkeypatch, minutes, words):
-    """Budgets by day would count wrong; both sides are named, and what to do."""
+    """With clocks an hour apart nothing is ordered; the message names both clocks and what to do."""
     monkeypatch.setattr(Ledger, "clock_difference", lambda _: timedelta(minutes=minutes))
     with pytest.raises(BindingError, match=f"this machine's clock is {words} that of the ledger's database"):
         check_ledger(instance, ledger, ["spots"])
@@ -276,14 +276,14 @@ def test_clocks_an_hour_apart_order_nothing(instance, ledger, monkeypatch, minut
 
 @pytest.mark.parametrize("key", ["", "set", "ledger:x", "ledger:x:y:z:u", "a:b:c:d:e:f"])
 def test_keys_of_others_are_ignored(instance, ledger, key):
-    """Anybody may add a partition in the UI."""
+    """Keys that other programs or people added are ignored."""
     instance.add_dynamic_partitions(MEMORY, [key])
     check_ledger(instance, ledger, ["spots"])
 
 
 @pytest.mark.each_database
 def test_a_position_is_the_same_on_each_database(ledger):
-    """It survives reopening, and none is made up for an empty ledger."""
+    """A position survives reopening on each database, and an empty ledger has none."""
     assert ledger.journal.position() is None
     place(ledger, "cat")
     position = ledger.journal.position()

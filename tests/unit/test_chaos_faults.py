@@ -20,7 +20,7 @@ def test_every_fault_has_a_rate():
 
 
 def test_every_marker_is_known():
-    """A typo would make the emulator refuse the prompt."""
+    """The emulator knows every marker of the rounds."""
     for marker in faults._MARKERS:
         assert len(markers_of(f"x [fault:{marker}]")) == 1
 
@@ -38,7 +38,7 @@ def test_a_round_is_drawn_from_its_seed_alone():
 
 
 def test_the_judge_knows_how_tasks_fail():
-    """Each outcome is a video, a rejection, or a failure of a known class."""
+    """Each outcome of a task is a video, a rejection, or a failure of a class that the judge knows."""
     rejected = {Outcome.MODERATION, Outcome.MODERATION_EARLY, Outcome.COPYRIGHT, Outcome.REAL_PERSON}
     ends = {Outcome(name) for name in faults.ENDS_BY_OUTCOME}
     assert ends | rejected | {Outcome.COMPLETED, Outcome.AUDIO_TIMEOUT} == set(Outcome)

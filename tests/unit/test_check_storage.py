@@ -32,14 +32,14 @@ def services(ledger, clock):
 
 @pytest.fixture
 def examined(monkeypatch):
-    """Counts how often a store is tried in every way."""
+    """Counts the full checks of a store."""
     calls, examine = [], storage_check.examine
     monkeypatch.setattr(storage_check, "examine", lambda store: calls.append(store) or examine(store))
     return calls
 
 
 def test_a_store_is_tried_once_a_day_and_configuration(services, examined, clock, monkeypatch):
-    """In between it is only checked that it can be written."""
+    """A store is fully checked once a day and configuration; in between only a write is tried."""
     check_storage(services)
     check_storage(services)
     assert len(examined) == 1
@@ -53,7 +53,7 @@ def test_a_store_is_tried_once_a_day_and_configuration(services, examined, clock
 
 
 def test_processes_that_start_at_once_try_the_store_one_after_the_other(services, examined):
-    """They use the same objects: one would delete what the other reads."""
+    """Processes that start at once check the store one after the other, since they use the same objects."""
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(check_storage, [services] * 4))
     assert len(examined) == 1
@@ -69,7 +69,7 @@ def test_a_store_that_keeps_videos_out_is_named_and_tried_again(services, examin
 
 
 def test_a_full_temporary_folder_is_said_before_anything_is_ordered(services, monkeypatch):
-    """No video could be downloaded then."""
+    """A full temporary folder is reported before anything is ordered."""
 
     def full(**_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -80,7 +80,7 @@ def test_a_full_temporary_folder_is_said_before_anything_is_ordered(services, mo
 
 
 def test_the_policy_in_the_docs_is_made_from_what_is_tried():
-    """Nobody needs to guess a permission."""
+    """The policy in the docs has exactly the permissions that the check tries."""
     assert f"```json\n{policy_json('videos', 'seedance')}\n```" in PAGE.read_text("utf-8")
     assert all(f"| {capability.name} |" in PAGE.read_text("utf-8") for capability in CAPABILITIES)
 
@@ -93,7 +93,7 @@ def run(monkeypatch):
 
 
 def test_the_command_shows_each_capability(run):
-    """A good store has only good news."""
+    """For a good store the command shows each capability as present."""
     result = run()
     assert result.exit_code == 0, result.output
     assert all(capability.name in result.output for capability in CAPABILITIES)
@@ -102,7 +102,7 @@ def test_the_command_shows_each_capability(run):
 
 
 def test_the_command_fails_where_nothing_could_be_stored(run, monkeypatch):
-    """A script may rely on it."""
+    """The command's status is 1 where nothing could be stored."""
     blocked = [Trial(CAPABILITIES[0], Verdict.MISSING, "they need s3:PutObject")]
     monkeypatch.setattr("seedance_dagster.cli.commands.check_storage.examine", lambda _: blocked)
     result = run()
@@ -112,6 +112,6 @@ def test_the_command_fails_where_nothing_could_be_stored(run, monkeypatch):
 
 
 def test_the_command_prints_the_policy(run):
-    """It names the bucket and the prefix that are set."""
+    """The printed policy names the configured bucket and prefix."""
     allowed = json.loads(run("--policy").output)["Statement"]
     assert allowed[0]["Resource"] == "arn:aws:s3:::videos/seedance/*"

@@ -87,7 +87,7 @@ def test_only_what_changed_is_looked_at(services, store, orders, thirty):
 
 
 def test_a_change_of_any_kind_is_looked_at(services, ledger, store, orders, thirty):
-    """A violation goes with the video that had it, and comes with another one."""
+    """A violation disappears with its video, and appears with a bad new one."""
     again = orders.make(State.STORED, KEYS[28])
     put(store, again)
     assert list(look_at_changes(services, "spots").problems) == [KEYS[29]]
@@ -102,7 +102,7 @@ def test_a_change_of_any_kind_is_looked_at(services, ledger, store, orders, thir
 
 
 def test_what_was_lost_without_a_change_is_found_by_the_full_check(services, store, thirty):
-    """After a run it stays unknown; once known it is looked at again until it is back."""
+    """A loss without a change is found by the full check, and checked again until the object is back."""
     lost = thirty[3]
     del store.objects[lost.poster_key]
     assert results(services)["objects_intact"].startswith("30 of 30")

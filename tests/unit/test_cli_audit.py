@@ -70,7 +70,7 @@ def test_the_table_shows_what_a_repair_did(audit, capsys):
 
 
 def test_a_clean_audit_is_one_line(capsys):
-    """It has the counts and says that everything agrees."""
+    """A clean audit is one line with the counts that says that everything agrees."""
     cli._show(audited(make_snapshots([stored_order(1)])), None)
     assert capsys.readouterr().out.strip().endswith("everything agrees")
 
@@ -102,7 +102,7 @@ def test_the_json_document_has_stable_names(audit):
     ],
 )
 def test_bad_input_gives_a_message(tmp_path, monkeypatch, arguments, home, message, status):
-    """It gives a message and an exit status other than 0, without a traceback."""
+    """Bad input gives a message and an exit status other than 0, without a traceback."""
     monkeypatch.chdir(tmp_path)
     settings = {"SEEDANCE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db", "AWS_DEFAULT_REGION": "us-east-1"}
     monkeypatch.setattr("os.environ", settings | ({"DAGSTER_HOME": home} if home else {}))

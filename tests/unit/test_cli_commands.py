@@ -186,7 +186,7 @@ def test_plan_reports_every_problem_and_plans_the_rest(folder: Path) -> None:
     ],
 )
 def test_bad_input_of_plan_gives_a_message(folder: Path, arguments: tuple[str, ...], message: str) -> None:
-    """It gives a message and a status other than 0, without a traceback."""
+    """Bad input of `plan` gives a message and a status other than 0, without a traceback."""
     done = run(*arguments)
     assert done.exit_code > 0
     assert isinstance(done.exception, SystemExit)
@@ -238,7 +238,7 @@ def test_status_counts_and_adds(folder: Path) -> None:
 
 
 def test_cancel_withdraws_what_is_queued(folder: Path) -> None:
-    """It says how much is free again; what is withdrawn is no problem, and nothing is left to withdraw."""
+    """Cancelling names the freed amount; withdrawn orders are not a problem, and a repeat finds none."""
     ledger = ledger_of(folder)
     ledger.orders.place([order("one", "f"), order("two", "g")], OrderRequest(idempotency_key="c", run_id="r"))
     ledger.close()
@@ -276,7 +276,7 @@ def test_an_unknown_aws_profile_gives_a_message(folder: Path, monkeypatch: pytes
 
 
 def test_commands_say_where_prompts_of_an_asset_are_planned(folder: Path) -> None:
-    """Only Dagster reads them: each command that cannot says what to do, and goes on with the others."""
+    """Each command says what to do about prompts that only Dagster reads, and continues with the others."""
     with DagsterInstance.get() as instance:
         claim_sources(instance, "ours", {"written": "asset written_prompts"})
     ledger = ledger_of(folder)

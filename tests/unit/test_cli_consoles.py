@@ -1,4 +1,4 @@
-"""Output on any console: other encodings, no colour, and brackets that are no markup."""
+"""Output on any console: other encodings, no colour, and brackets as plain text."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_tables_are_printed_on_any_console(monkeypatch, encoding):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "gbk"])
 def test_json_is_utf8_on_any_console(monkeypatch, encoding):
-    """A program that reads it need not know the console (d9)."""
+    """JSON output is UTF-8, whatever the console's encoding (d9)."""
     stream = Stream(encoding, "strict")
     monkeypatch.setattr("sys.stdout", stream)
     print_json({"texts": TEXTS})
@@ -50,7 +50,7 @@ def test_json_is_utf8_on_any_console(monkeypatch, encoding):
 
 
 def test_brackets_are_printed_as_they_are(capsys):
-    """A tag or a task id with `[/x]` is no markup of the table (x8)."""
+    """A tag or a task id with `[/x]` is printed as it is (x8)."""
     rows = table("Orders [/title]", ("Task [/column]",))
     for text in TEXTS:
         rows.add_row(text)
@@ -63,7 +63,7 @@ def test_brackets_are_printed_as_they_are(capsys):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_command_prints_problems_on_any_console(tmp_path, encoding):
-    """A message with a character that the console lacks ends in no traceback, and without colour (d9)."""
+    """A message with a character that the console lacks is printed without a traceback or colour (d9)."""
     (tmp_path / "\u732b.csv").write_text("prompt\nA cat\n")
     program = "from seedance_dagster.cli import main; main()"
     done = subprocess.run(

@@ -31,7 +31,7 @@ def keep(name: str, text: str, *, at: int = 0) -> Path:
 
 
 def test_what_dev_uses_is_found(capsys):
-    """Its values win over those of the shell, and standard error says where they are from."""
+    """Values of `dev` win over those of the shell, and standard error names their file."""
     keep("emulator", "export DAGSTER_HOME='/it'\"'\"'s here'\nunset AWS_PROFILE\n")
     environ = command_environ()
     assert (environ["DAGSTER_HOME"], environ.get("AWS_PROFILE")) == ("/it's here", None)
@@ -39,14 +39,14 @@ def test_what_dev_uses_is_found(capsys):
 
 
 def test_the_last_start_counts():
-    """Of the emulator's data and those of the real API, the ones that `dev` was started for last are used."""
+    """The data of the last start of `dev` are used, the emulator's or those of the real API."""
     keep("emulator", "export DAGSTER_HOME=/emulator\n", at=2)
     keep("live", "export DAGSTER_HOME=/live\n", at=1)
     assert command_environ()["DAGSTER_HOME"] == "/emulator"
 
 
 def test_with_a_key_only_the_data_of_the_real_api_are_used(monkeypatch):
-    """A user who has a key asks for what was paid for, never for play money."""
+    """With a key only the data of the real API are used, never the emulator's."""
     keep("emulator", "export DAGSTER_HOME=/emulator\n", at=2)
     monkeypatch.setitem(os.environ, "GOAPI_API_KEY", "k")
     assert "DAGSTER_HOME" not in command_environ()
@@ -56,14 +56,14 @@ def test_with_a_key_only_the_data_of_the_real_api_are_used(monkeypatch):
 
 @pytest.mark.parametrize("name", ["DAGSTER_HOME", "SEEDANCE_LEDGER_URL"])
 def test_a_ledger_that_the_environment_names_is_the_one(monkeypatch, name):
-    """A terminal or container that is set up never uses a folder that happens to be there."""
+    """A ledger that the environment names is used, whatever folders exist."""
     keep("live", "export DAGSTER_HOME=/live\n")
     monkeypatch.setitem(os.environ, name, "mine")
     assert command_environ()[name] == "mine"
 
 
 def test_a_demo_is_found_while_it_runs(folder):
-    """One that was killed is ignored, and one that ends leaves nothing behind."""
+    """A demo is found while it runs; a killed one is ignored, and an ended one leaves nothing."""
     used = {"DAGSTER_HOME": "/demo"}
     with announced(Path(".seedance"), {}, used) as is_announced:
         assert is_announced
@@ -87,7 +87,7 @@ def test_a_file_can_be_named(folder):
 
 @pytest.mark.parametrize("text", ["rm -rf x", "'open", "\xff"])
 def test_a_file_with_something_else_is_refused_without_quoting_it(folder, text):
-    """Nothing of it is run or shown, since it may hold secrets."""
+    """A file with anything else is refused; nothing of it is run or shown, since it may hold secrets."""
     (folder / "odd").write_bytes(f"A=1\n{text}\n".encode("latin-1"))
     with pytest.raises(click.ClickException, match="odd") as caught:
         use_env_file(folder / "odd")
@@ -95,7 +95,7 @@ def test_a_file_with_something_else_is_refused_without_quoting_it(folder, text):
 
 
 def test_the_help_of_each_command_ends_with_an_example():
-    """A reader sees how a command is called."""
+    """The help of each command ends with an example."""
     without = []
     for name in root.list_commands(None):
         command = root.get_command(None, name)
@@ -107,7 +107,7 @@ def test_the_help_of_each_command_ends_with_an_example():
 
 
 def test_the_lock_of_a_folder_can_be_read_by_others():
-    """A demo that runs is seen as running."""
+    """The lock of a folder can be read by others, so a running demo is seen as running."""
     keep("demo", "export DAGSTER_HOME=/demo\n")
     with Path(".seedance/demo/lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

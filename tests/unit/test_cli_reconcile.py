@@ -65,7 +65,7 @@ def snapshot(engine):
 
 
 def test_without_uncertain_orders_nothing_happens(engine):
-    """It says so and exits with 0."""
+    """Without uncertain orders the command says so and exits with 0."""
     done = run()
     assert (done.exit_code, done.stdout) == (0, "No order is uncertain\n")
     assert reconcile() == (0, {"adopted": [], "requeued": [], "uncertain": []})
@@ -86,7 +86,7 @@ def test_orders_are_resolved_from_the_history_at_once(engine, clock):
 
 
 def test_the_table_shows_the_result_for_each_order(engine, clock):
-    """It has order, prompt, result, task and reason."""
+    """The table has order, prompt, result, task and reason."""
     engine.lose("a cat")
     engine.lose("a dog", fault="500-before")
     done = run()
@@ -133,7 +133,7 @@ def test_claims_of_killed_workers_are_resolved(engine, clock):
 
 @pytest.mark.parametrize("name", ["1", "spots/p0"])
 def test_an_order_is_adopted_manually(engine, name):
-    """It is named by its number or by set and partition; the journal names the operator."""
+    """A person adopts a task for an order by number or partition; the journal names the operator."""
     engine.lose("a cat", fault="500-before")
     task_id = engine.create_out_of_band("a cat")
     assert reconcile(name, "--adopt", task_id) == (0, {"adopted": ["p0"], "requeued": [], "uncertain": []})
@@ -144,7 +144,7 @@ def test_an_order_is_adopted_manually(engine, name):
 
 @pytest.mark.parametrize("name", ["1", "spots/p0"])
 def test_an_order_is_requeued_manually(engine, name):
-    """It goes back to the queue; the journal names the operator."""
+    """A manually requeued order is back in the queue, and the journal names the operator."""
     engine.lose("a cat", fault="500-before")
     assert reconcile(name, "--requeue") == (0, {"adopted": [], "requeued": ["p0"], "uncertain": []})
     last = engine.ledger.queries.journal(1)[-1]
@@ -153,7 +153,7 @@ def test_an_order_is_requeued_manually(engine, name):
 
 
 def test_an_order_that_stays_uncertain_is_ended_by_hand(engine):
-    """Its hold counts as spent unless a person says what it cost; the journal names the operator."""
+    """An order that is ended by hand costs its hold, or the stated charge; the journal names the operator."""
     [cat, dog] = engine.lose("a cat", "a dog", fault="500-before")
     assert reconcile("spots/p0", "--end") == (
         1,
@@ -226,7 +226,7 @@ def test_a_partition_names_its_newest_uncertain_order(engine, clock):
     ],
 )
 def test_bad_input_changes_nothing(engine, arguments, message):
-    """It gives a message and a status other than 0, and everything stays as it was."""
+    """Bad input gives a message and a status other than 0, and changes nothing."""
     engine.lose("a cat", fault="500-before")
     before = snapshot(engine)
     done = run(*arguments)
@@ -236,7 +236,7 @@ def test_bad_input_changes_nothing(engine, arguments, message):
 
 
 def test_a_declined_resolution_names_the_reason(engine):
-    """Declined are a task of another order or prompt, and an order that is not uncertain."""
+    """A task of another order or prompt, and an order that is not uncertain, are declined with the reason."""
     engine.place("a cat")
     [owner] = engine.submit()
     engine.lose("a dog", fault="500-before")

@@ -58,13 +58,13 @@ def failing(error: Exception) -> click.Group:
     "error", [OSError(errno.ENOSPC, "No space left on device"), sqlite3.OperationalError("disk is full")]
 )
 def test_a_full_disk_is_a_message(error: Exception) -> None:
-    """Also one below a temporary file."""
+    """A full disk gives a message, also under a temporary file."""
     done = CliRunner().invoke(failing(error), ["fail"])
     assert (done.exit_code, done.output) == (1, f"Error: {error}\n")
 
 
 def test_a_reader_that_left_is_no_error() -> None:
-    """As with `status | head`."""
+    """A reader that closes the pipe early, as `head` does, is not an error."""
     done = CliRunner().invoke(failing(BrokenPipeError(errno.EPIPE, "Broken pipe")), ["fail"])
     assert "Error" not in done.output
 

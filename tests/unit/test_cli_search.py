@@ -54,7 +54,7 @@ def results(*arguments: str) -> list[str]:
 
 @pytest.mark.usefixtures("ledger")
 def test_words_are_found_wherever_they_stand():
-    """In prompts, partitions, tags, notes and captions; all of them must be there, the newest comes first."""
+    """All words must occur, in prompts, partitions, tags, notes or captions; the newest result is first."""
     assert results("garden") == ["dog", "cat"]
     assert results("garden cat") == results("CALM tabby") == ["cat"]
     assert results('"cat walks"') == ["cat"]
@@ -78,6 +78,6 @@ def test_a_table_says_what_a_video_cost_and_what_was_decided():
 
 @pytest.mark.usefixtures("ledger")
 def test_what_cannot_be_searched_is_refused():
-    """No word, and a set that nobody knows."""
+    """A search without a word, or in an unknown set, is refused."""
     assert "holds no word; give at least one" in search(" ").output
     assert "no prompt set 'spot'; known are birds, spots" in search("cat", "spot").output

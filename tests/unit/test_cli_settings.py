@@ -38,7 +38,7 @@ def run(*arguments: str) -> Result:
     ids=" ".join,
 )
 def test_a_command_without_a_ledger_creates_nothing(folder, monkeypatch, command, home):
-    """It says what to set, instead of creating an empty ledger."""
+    """A command without a ledger says what to set, instead of creating an empty one."""
     if home is not None:
         monkeypatch.setenv("DAGSTER_HOME", home)
     done = run(*command)
@@ -59,7 +59,7 @@ def test_a_plan_before_anything_else_needs_no_ledger(folder):
     "url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite+pysqlite:///", "sqlite:///?timeout=5"]
 )
 def test_a_ledger_in_memory_is_refused(url):
-    """It would lose what was ordered and paid."""
+    """A ledger in memory is refused, since it would forget paid orders."""
     with pytest.raises(LedgerError, match="names no file"):
         Ledger.open(url)
 
@@ -139,7 +139,7 @@ def test_status_shows_the_budgets_of_sets_and_knows_their_names(folder, monkeypa
 
 
 def test_a_misspelled_variable_is_named_with_the_one_that_was_meant(folder, monkeypatch):
-    """Its value is not shown, it is said once, and what resembles no setting is no matter."""
+    """A misspelled variable is named once, without its value; unrelated names are ignored."""
     monkeypatch.setenv("SEEDANCE_BUDGET_USD_DAY", "hidden")
     monkeypatch.setenv("SEEDANCE_TEAM", "film")
     done = run("plan")

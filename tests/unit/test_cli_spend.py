@@ -65,7 +65,7 @@ def test_days_are_a_table_with_bars_and_a_total(busy: OrderFactory) -> None:
 
 
 def test_verdicts_are_counted_beside_the_charges(busy: OrderFactory) -> None:
-    """With their shares of the videos, and all charges by the number of accepted ones."""
+    """Verdicts are counted with their shares, beside the cost per accepted video."""
     busy.ledger.verdicts.give("spots", {"cat": Judgement(Verdict.ACCEPTED)}, reviewer="ann")
     [header, first, *_] = [line for line in cells(run()) if line]
     assert header[-4:] == ["Accepted", "Discarded", "Rejected", "USD/accepted"]
@@ -82,7 +82,7 @@ def test_other_groups_are_sorted_by_charge(busy: OrderFactory) -> None:
 
 
 def test_an_unreported_charge_is_shown_separately(orders: OrderFactory) -> None:
-    """It is not a charge, and it is not zero."""
+    """An unreported charge is shown apart, neither as a charge nor as zero."""
     orders.make(State.SUCCEEDED, charged=None)
     assert "0.40 USD more are held for finished tasks whose charge the vendor did not report" in run().stdout
 
@@ -108,7 +108,7 @@ def test_csv_has_the_same_rows_without_a_total(busy: OrderFactory) -> None:
 
 
 def test_a_period_without_orders_is_not_an_error(busy: OrderFactory) -> None:
-    """It says so, in each format."""
+    """A period without orders gives a message in each format, and no error."""
     for form, output in ((), "Nothing was ordered in this period\n"), (("--csv",), "day,orders,videos,"):
         done = run("--since", "2030-01-01", *form)
         assert done.exit_code == 0
@@ -135,7 +135,7 @@ def test_a_period_without_orders_is_not_an_error(busy: OrderFactory) -> None:
     ],
 )
 def test_bad_input_gives_a_message(busy: OrderFactory, arguments: tuple[str, ...], words: str) -> None:
-    """It says what is wrong and what is allowed, with status 2 and without a traceback."""
+    """Bad input gives status 2 and a message with what is wrong and what is allowed."""
     done = run(*arguments)
     assert done.exit_code == 2
     assert words in done.stderr

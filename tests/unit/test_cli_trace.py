@@ -53,7 +53,7 @@ def lines(done: Result) -> list[str]:
 
 
 def test_the_tree_shows_the_whole_chain(orders: OrderFactory) -> None:
-    """It goes from the prompt to the reports to Dagster, for the order in question and all others."""
+    """The tree goes from the prompt to the reports to Dagster, for the order in question and all others."""
     orders.make(State.REJECTED)
     orders.make(State.STORED, fingerprint="b" * 64, artifacts={"delivered_sha256": "e" * 64})
     orders.make(State.SUBMITTED, fingerprint="b" * 64)

@@ -1,4 +1,4 @@
-"""The link that a transfer takes, and what becomes of an order whose transfer breaks."""
+"""The link that a transfer takes, and the fate of an order whose transfer fails."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def world(ledger, clock, monkeypatch):
 
 @pytest.fixture
 def succeeded(ledger, orders, clock):
-    """Brings an order to the end of its task, and breaks its transfer so many times."""
+    """Brings an order to the end of its task, and lets its transfer fail some times."""
 
     def make(partition: str = "p1", *, video_url: str | None = OLD, transfer_failures: int = 0):
         order = orders.make(State.SUCCEEDED, partition, outcome={"video_url": video_url})
@@ -124,7 +124,7 @@ async def test_the_known_link_works_without_the_vendor_s_answer(world, ledger, s
 
 
 async def test_a_broken_transfer_says_what_both_links_gave(world, ledger, succeeded):
-    """A person sees both reasons."""
+    """The reason of a failed transfer has what the known link gave and what the fresh one gave."""
     world.fresh, world.downloads = NotFoundError("no such task"), {"old": GONE}
     succeeded(transfer_failures=1)
     order = await collect_one(world, ledger)
@@ -215,7 +215,7 @@ async def test_a_worker_stores_nothing_at_a_prefix_of_another_ledger(world, ledg
 async def test_a_file_that_cannot_be_read_is_fetched_twice_and_stored(
     world, ledger, succeeded, monkeypatch, second, stored
 ):
-    """The transfer may have damaged it; what was paid for is never thrown away."""
+    """A file that cannot be read is fetched twice and then stored, since it was paid for."""
     uploads = []
     monkeypatch.setattr(
         Collector, "_put", lambda _, order, delivery: (ARTIFACTS, uploads.append(delivery.file.path.name))

@@ -36,7 +36,7 @@ def answer(ledger, one, other, preference: Preference, reviewer: str = "ann") ->
 
 
 def test_variants_of_a_matrix_are_pairs_in_one_thing_at_a_time(ledger, orders):
-    """Take by take, whichever was ordered first; texts differ by what the tag fills in."""
+    """Variants are paired take by take, in any order; their texts differ only where the tag stands."""
     for resolution in ("720p", "480p"):
         for style in ("calm", "noir"):
             make_variant(orders, "mug", resolution, style)
@@ -52,7 +52,7 @@ def test_variants_of_a_matrix_are_pairs_in_one_thing_at_a_time(ledger, orders):
 
 
 def test_without_a_template_the_text_must_be_one():
-    """Models and tags of prompts that were written by hand; a model's default resolution is its own."""
+    """Without a template, prompts are paired by model or tag only if their texts are equal."""
     videos = [
         video("a", task_type="seedance-2"),
         video("b", task_type="seedance-2-mini"),
@@ -69,7 +69,7 @@ def test_without_a_template_the_text_must_be_one():
 
 
 def test_a_link_that_is_signed_again_is_the_same_reference():
-    """A signature is not a part of it."""
+    """A reference with a new signature is the same reference."""
     link = "https://b.s3.amazonaws.com/cat.png?X-Amz-Signature={}&X-Amz-Algorithm=a&X-Amz-Credential=c"
     videos = [
         video(name, resolution=resolution, image_urls=[link.format(name)])
@@ -79,7 +79,7 @@ def test_a_link_that_is_signed_again_is_the_same_reference():
 
 
 def test_equal_bytes_make_no_pair():
-    """Nobody can prefer one of them, and two partitions that show one video count once."""
+    """Videos of equal bytes make no pair, and two partitions that show one video count once."""
     one, other = video("a", resolution="480p"), video("b", resolution="720p")
     assert names([one, replace(other, sha256=one.sha256)], RESOLUTIONS) == []
     again = [replace(one, partition="c", tags={"x": "y"}), replace(other, partition="d", tags={"x": "y"})]
@@ -87,7 +87,7 @@ def test_equal_bytes_make_no_pair():
 
 
 def test_a_tag_with_a_secret_is_left_out():
-    """Its value would stand in a page."""
+    """A tag with a secret is left out, since a page would show its value."""
     videos = [video(name, tags={"at": f"https://user:{name}@host/"}) for name in ("a", "b")]
     assert questions_of(videos) == {}
 
@@ -101,13 +101,13 @@ def test_what_cannot_be_compared_says_what_can(ledger, orders):
 
 
 def test_sound_is_not_compared_blindly(ledger, orders):
-    """A video with sound would say which one it is, so pairs are played without, and a pair is refused."""
+    """Sound would identify a video, so pairs are played without it, and sound itself is not compared."""
     with pytest.raises(VerdictError, match=r"audio: pairs are played without sound, .*listen to both"):
         find_pairs(ledger, "spots", Question("audio", "true", "false"))
 
 
 def test_no_pair_comes_twice_until_all_were_seen(ledger, orders):
-    """For one reviewer; either variant comes on either side, and then a second round begins."""
+    """No reviewer gets a pair twice before all others; sides are mixed, and then a second round begins."""
     for number in range(12):
         make_variant(orders, f"p{number}", "480p")
         make_variant(orders, f"p{number}", "720p")
@@ -133,7 +133,7 @@ def test_no_pair_comes_twice_until_all_were_seen(ledger, orders):
 
 
 def test_a_pair_that_was_taken_back_comes_again_as_it_was(ledger, orders):
-    """Its sides are not drawn again, and its text is shown where both have the same."""
+    """A pair that was taken back comes again with the same sides, and with its text if both share it."""
     pair = [make_variant(orders, "mug", resolution) for resolution in ("480p", "720p")]
     more = [make_variant(orders, "cup", resolution) for resolution in ("480p", "720p")]
     answer(ledger, *more, LEFT)
@@ -177,7 +177,7 @@ def test_answers_are_only_added(ledger, orders):
 
 
 def test_an_answer_outlives_the_video_that_it_was_on(ledger, orders):
-    """The pair of the new video is to be judged, and the figures keep both."""
+    """An answer stays in the figures when its video is replaced, and the new pair is to be judged."""
     pair = [make_variant(orders, "mug", resolution) for resolution in ("480p", "720p")]
     answer(ledger, *pair, LEFT)
     new = make_variant(orders, "mug", "480p")
@@ -215,13 +215,13 @@ def test_figures_count_the_newest_answer_of_each_reviewer_on_each_pair(ledger, o
     [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962), (1, 1, 0.2065, 1.0)],
 )
 def test_the_interval_is_wilsons(wins, of, low, high):
-    """Against published values, also at the ends, where it stays between 0 and 1."""
+    """The interval matches published values of Wilson's, and stays between 0 and 1 at the ends."""
     assert wilson(wins, of) == pytest.approx((low, high), abs=1e-4)
 
 
 @pytest.mark.each_database
 def test_answers_move_with_the_ledger(ledger, tmp_path, clock):
-    """Numbers count on, and the old ledger takes no answer any more."""
+    """Answers move with the ledger; numbers continue, and the old ledger refuses answers."""
     with open_ledger(f"sqlite:///{tmp_path}/old.db", clock) as old:
         pair = [make_variant(OrderFactory(old, clock), "mug", resolution) for resolution in ("480p", "720p")]
         answer(old, *pair, LEFT)
@@ -235,7 +235,7 @@ def test_answers_move_with_the_ledger(ledger, tmp_path, clock):
 
 
 def test_a_video_is_found_by_its_bytes(ledger, orders):
-    """Only one that is stored."""
+    """A stored video is found by its bytes, and no other is."""
     stored = make_variant(orders, "mug")
     orders.make(State.SUBMITTED, "cat")
     assert ledger.comparisons.video(stored.sha256) == stored

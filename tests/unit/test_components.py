@@ -102,7 +102,7 @@ def test_scores_of_the_team_are_named_in_yaml(sandbox):
     ],
 )
 def test_a_score_that_cannot_be_used_is_named(sandbox, name, problem):
-    """The message says what is wrong with which one."""
+    """The message names the score that cannot be used, and the reason."""
     sandbox.scaffold_component(SeedanceComponent, "video_api")
     attributes(sandbox, "video_api", scores=[name])
     with pytest.raises(Exception, match="building definitions") as caught, sandbox.build_all_defs():
@@ -111,7 +111,7 @@ def test_a_score_that_cannot_be_used_is_named(sandbox, name, problem):
 
 
 def test_an_unknown_score_of_a_set_is_an_error(sandbox):
-    """A component knows all scores that there are."""
+    """An unknown score of a set is an error, since a component knows all scores."""
     sandbox.scaffold_component(SeedanceComponent, "video_api")
     folder = sandbox.scaffold_component(PromptSetComponent, "launch")
     with (folder / "prompts.yaml").open("a") as file:

@@ -41,7 +41,7 @@ def cells(sheet: bytes) -> tuple[tuple[int, int], list[int]]:
 
 
 def test_pictures_stand_in_rows_of_six():
-    """Of any shape, in order; what is not a picture is left out, and without any there is no sheet."""
+    """Pictures of any shape stand in order in rows of six; without any picture there is no sheet."""
     shades = [20, 60, 100, 140, 180, 220, 240, 90]
     shapes = [(640, 360), (360, 640), (1280, 720), (200, 200)]
     made = [poster(shade, *shapes[number % 4]) for number, shade in enumerate(shades)]
@@ -52,7 +52,7 @@ def test_pictures_stand_in_rows_of_six():
 
 
 def test_an_index_shows_the_newest_videos(ledger, clock):
-    """At most 24, the newest first, without posters that are lost or not those that were stored."""
+    """At most 24 posters are shown, the newest first, without lost or changed ones."""
     orders = OrderFactory(ledger, clock, paced=True, prefix="p")
     store = MemoryStore(prefix="p")
     services = Services(ledger=ledger, open_client=lambda: None, store=store, clock=clock)

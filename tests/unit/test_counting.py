@@ -20,5 +20,5 @@ from seedance_dagster.counting import counted, part_of
     ],
 )
 def test_noun_and_verb_follow_the_count(text, expected):
-    """One is in the singular, whatever else is in the plural."""
+    """Noun and verb are singular for one, and plural for any other count."""
     assert text == expected

@@ -51,7 +51,7 @@ def test_a_signed_video_is_read(made):
 
 
 def test_an_invalid_credential_exits_with_1(made, tmp_path):
-    """So do changed bytes, an untrusted signer, a file without a credential, and one that is not an mp4."""
+    """Changed bytes, an untrusted signer, no credential and a file that is not an mp4 exit with 1."""
     chain, signed = made
     changed = tmp_path / "changed.mp4"
     changed.write_bytes(flipped(signed.read_bytes()))
@@ -80,7 +80,7 @@ def test_text_in_a_credential_cannot_steer_the_terminal(made, tmp_path):
 
 
 def test_a_chain_is_not_overwritten_nor_made_without_the_extra(made, tmp_path, monkeypatch):
-    """Each gives a message, with status 1."""
+    """A chain is neither overwritten nor made without the extra; each gives a message and status 1."""
     chain, _ = made
     done = run("test-chain", str(chain.key.parent))
     assert (done.exit_code, "File exists" in done.stderr) == (1, True)

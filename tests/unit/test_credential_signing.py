@@ -103,7 +103,7 @@ def test_an_untrusted_signer_is_still_valid(signed):
     [("signingCredential.expired", True), ("claimSignature.mismatch", False)],
 )
 def test_an_expired_certificate_is_told_from_changed_bytes(signed, monkeypatch, code, intact):
-    """Both read as invalid, but only one says that the content was changed."""
+    """Both an expired certificate and changed bytes are invalid; only the latter mean changed content."""
     against = {"code": code, "explanation": "so it is"}
     store = {"validation_state": "Invalid", "validation_status": [against], "active_manifest": "urn:c2pa:1"}
     monkeypatch.setattr(c2pa.Reader, "json", lambda _: json.dumps(store))

@@ -81,7 +81,7 @@ def test_without_a_signer_nothing_is_signed(delivered):
 
 
 def test_a_signed_copy_that_is_another_video_is_not_stored(delivered, tmp_path, monkeypatch):
-    """Nor is one that does not play: the delivered file is kept, with the reason."""
+    """If the signed copy is another video or does not play, the delivered file is stored, with the reason."""
     signer = signer_of(make_test_chain(tmp_path / "chain", now=NOW))
     other = make_clip(frames=48)
     for content, words in ((other, "was not the same video"), (b"", "not a playable video")):

@@ -38,7 +38,7 @@ def materialize(services):
 
 
 def test_a_version_is_written_once_and_kept(shop, materialize):
-    """Its data version is a hash of its content, its tables lie in a folder of that name."""
+    """A version is the hash of its content; its tables are written once, in a folder of that name."""
     shop.accepted("cat", "dog")
     first = materialize()
     puts = shop.store.puts
@@ -58,7 +58,7 @@ def test_a_version_is_written_once_and_kept(shop, materialize):
 
 
 def test_nothing_is_written_without_accepted_videos(shop, services, monkeypatch):
-    """And the step does not fail, as it may be a part of a run of the whole set."""
+    """Without accepted videos nothing is written, and the step does not fail a run of the whole set."""
     names = Names()
     monkeypatch.setattr(module, "services_of", lambda *_: nullcontext(services))
     resources = dict.fromkeys(names.services, dg.ResourceDefinition.none_resource())

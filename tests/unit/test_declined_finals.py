@@ -26,7 +26,7 @@ NOT_ACCEPTED = "its draft cat has no accepted video of what the prompt asks for 
 
 
 def facts(sha256: str) -> list[dict[str, object]]:
-    """Return what is known of an image."""
+    """Return the facts of an image."""
     return [{"kind": "image", "position": 1, "sha256": sha256}]
 
 
@@ -52,21 +52,21 @@ def final(ledger, clock, draft) -> Quote:
 
 
 def test_a_final_of_an_accepted_draft_may_be_ordered(ledger, final):
-    """The set asks for it, and nothing speaks against it."""
+    """A final of an accepted draft that its set asks for may be ordered."""
     assert list(with_accepted_finals(ledger, SPOTS).partitions) == ["cat", "cat.final", "cat.t2"]
     assert declined_finals(ledger, "spots", [final]) == {}
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DISCARDED, Verdict.UNDECIDED])
 def test_another_verdict_declines_it(ledger, final, verdict):
-    """The last verdict holds."""
+    """A later verdict than the acceptance declines the final."""
     ledger.verdicts.give("spots", {"cat": Judgement(verdict)}, reviewer="bea")
     assert declined_finals(ledger, "spots", [final]) == {"cat.final": NOT_ACCEPTED}
     assert with_accepted_finals(ledger, SPOTS) is SPOTS
 
 
 def test_a_reference_that_is_another_file_declines_it(ledger, final):
-    """The video that was accepted was made with the file before."""
+    """A changed reference file declines the final, since the accepted video was made with the old file."""
     changed = replace(final, order=replace(final.order, reference_facts=facts("a dog")))
     assert declined_finals(ledger, "spots", [changed]) == {
         "cat.final": "a reference of its draft cat is no longer the file of the accepted video"
@@ -74,7 +74,7 @@ def test_a_reference_that_is_another_file_declines_it(ledger, final):
 
 
 def test_a_draft_of_another_request_take_or_scope_is_not_it(ledger, draft):
-    """The accepted video has to be what the draft asks for now."""
+    """A draft of another request, take or scope does not allow the final."""
     dog = CAT.request.model_copy(update={"prompt": "a dog"})
     for other in (replace(CAT, request=dog), replace(CAT, fresh=True)):
         assert with_accepted_finals(ledger, replace(SPOTS, prompts=(other,))).accepted == set()
@@ -82,12 +82,12 @@ def test_a_draft_of_another_request_take_or_scope_is_not_it(ledger, draft):
 
 
 def test_a_final_that_exists_is_not_declined(ledger, orders, final):
-    """Nothing is paid for what is joined or reused, whatever was said of the draft since."""
+    """An existing final is joined or reused at no cost, whatever the draft's verdict."""
     ledger.verdicts.undo("spots", ["cat"], reviewer="ann")
     order = orders.make(State.STORED, "cat.final", fingerprint=final.partition.fingerprint)
     assert declined_finals(ledger, "spots", [replace(final, existing=order)]) == {}
 
 
 def test_only_finals_are_named_as_such():
-    """A partition whose prompt is gone is another matter."""
+    """Only finals are named as declined finals, not partitions whose prompt is gone."""
     assert unasked_finals(SPOTS, ["cat.final", "cat", "dog.final"]) == {"cat.final": NOT_ACCEPTED}

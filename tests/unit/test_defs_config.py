@@ -45,7 +45,7 @@ def test_no_run_changes_a_resource(defs, resource, field, value):
 
 
 def test_a_run_may_change_what_it_asks_for(defs):
-    """A run's own wishes are its config; their descriptions say what a mistake costs."""
+    """A run's config may change what the run orders, and its descriptions name the cost of a mistake."""
     job = defs.resolve_implicit_global_asset_job_def()
     wishes = {"regenerate": True, "resubmit_rejected": True, "max_cost_usd": 0.05}
     checked = dg.validate_run_config(job, {"ops": {"spots_generation": {"config": wishes}}})

@@ -63,7 +63,7 @@ def test_the_partition_of_a_rejected_order_says_what_happened(ledger, orders, re
 
 
 def test_an_unknown_charge_is_not_shown_as_free(ledger, orders, reporter):
-    """The observation says what it counts as until a person books it."""
+    """An unknown charge is not shown as free; the observation says what it counts as until it is booked."""
     order = orders.make(State.FAILED, charged=None)
     observation = shown(list(reporter.ended(order))[-1])
     assert "seedance/charged_usd" not in observation
@@ -72,7 +72,7 @@ def test_an_unknown_charge_is_not_shown_as_free(ledger, orders, reporter):
 
 
 def test_a_withdrawn_order_cost_nothing(ledger, orders, reporter):
-    """Its partition says so, and no task is materialized, since there was none."""
+    """The partition of a withdrawn order says that it cost nothing, and no task is materialized."""
     [order] = orders.place("cat")
     [withdrawn] = ledger.withdrawals.cancel("spots", "cat", actor="ann")
     tasks, videos = map(shown, reporter.again(withdrawn))

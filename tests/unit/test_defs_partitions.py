@@ -49,7 +49,7 @@ def report(instance: dg.DagsterInstance, prompt_set: PromptSet, key: str) -> int
 
 
 def test_a_partition_that_was_added_in_dagster_is_removed_with_a_sentence(instance, ledger):
-    """It has no prompt in any file; the tick says where prompts are added (d13)."""
+    """A partition added in Dagster is removed, and the tick says where prompts are added (d13)."""
     sync_all(instance, ledger, [spots(a="x")], CATALOG, now=NOW)
     instance.add_dynamic_partitions("spots_prompts", ["ghost"])
     report = sync_all(instance, ledger, [spots(a="x")], CATALOG, now=NOW)
@@ -78,7 +78,7 @@ def test_partitions_are_added_and_removed_except_those_that_were_ordered(orders,
 
 
 def test_a_set_that_did_not_change_is_not_compared_again(instance, ledger, monkeypatch):
-    """Ticks come often and files change rarely; one that changed back is compared."""
+    """A set without changes is not compared again; one that changed back is."""
     sync_all(instance, ledger, [spots(a="x")], CATALOG, now=NOW)
     updated, update = [], ledger.partitions.update
     monkeypatch.setattr(

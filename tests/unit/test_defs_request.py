@@ -67,7 +67,7 @@ def test_retries_and_re_executions_belong_to_the_first_request(run, root, key, h
 
 
 def test_a_request_whose_first_run_was_deleted_pays_for_nothing_again():
-    """Nothing was stored before the time that it gets."""
+    """A request whose first run was deleted gets a time before which nothing was stored, and pays nothing."""
     run = SimpleNamespace(run_id="retry", root_run_id="deleted", tags={})
     key, created_at = first_request(Instance(), run)
     assert (key, created_at.year) == ("deleted", 1970)

@@ -56,7 +56,7 @@ def test_what_a_step_reported_is_looked_up_together(instance, queries):
 
 
 def test_a_partition_that_the_step_did_not_report_is_looked_up_once(instance, queries):
-    """A task and its video point to one prompt."""
+    """One look-up serves a task and its video, which point to the same prompt."""
     upstream = UpstreamEvents(instance)
     event_id = materialize(instance, "cat", "1")
     queries.clear()
@@ -80,7 +80,7 @@ def test_an_older_version_is_found_behind_many_newer_events(instance):
 
 
 def test_a_version_that_nothing_shows_points_before_the_events_that_were_searched(instance):
-    """So that everything since counts as another version, with and without the step's own events."""
+    """A version that no event shows points before all searched events, so that all of them count as newer."""
     upstream = UpstreamEvents(instance)
     assert upstream.input_tags(PROMPTS, "cat", "1")[POINTER] == "NULL"
     event_id = materialize(instance, "cat", "2")

@@ -1,4 +1,4 @@
-"""The files of deploy/, read as the programs read them that they are for."""
+"""The files of deploy/, read as their programs read them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _celery_job() -> dg.JobDefinition:
 
 
 def test_the_compose_file_is_valid(compose):
-    """It follows the schema that Compose publishes."""
+    """The compose file follows the schema that Compose publishes."""
     schema = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
     jsonschema.validate(compose, json.loads(schema.read_text("utf-8")))
 
@@ -121,7 +121,7 @@ def test_only_the_code_server_has_secrets(compose):
 
 
 def test_nothing_is_paid_for_without_settings(compose):
-    """By default the emulator is asked, on the code server's own machine, and a budget holds."""
+    """By default the emulator on the code server's own machine is used, and a budget applies."""
     code = compose["services"]["code"]["environment"]
     defaults = {name: re.sub(r"^\$\{\w+:?-(.*)\}$", r"\1", value or "") for name, value in code.items()}
     settings = Settings.from_environ({name: value for name, value in defaults.items() if "$" not in value})

@@ -85,7 +85,7 @@ def test_every_command_and_option_has_a_help_text(name, command):
 
 
 def test_every_command_is_mentioned_in_a_page():
-    """Each command stands in a task's page, not in the reference alone; no other is named."""
+    """Each command is mentioned on a task's page, not only in the reference, and no unknown one is named."""
     commands = set(re.findall(r"seedance-dagster ([a-z-]+)", TEXT))
     assert commands >= set(COMMANDS)
     assert commands - set(COMMANDS) <= {"emulator", "is", "reads", "has", "with"}

@@ -31,7 +31,7 @@ def watched(*arrivals: tuple[float, int], floor: float = 1000.0) -> None:
     ],
 )
 def test_a_host_that_is_fast_enough_is_waited_for(arrivals):
-    """A pause within a window counts as nothing, if the rest makes up for it (x11)."""
+    """A pause within a window does no harm if the rest of the window makes up for it (x11)."""
     watched(*arrivals)
 
 
@@ -48,7 +48,7 @@ def test_a_host_that_drips_is_given_up(arrivals):
 @pytest.mark.parametrize("size", [1, 2, 7, 100_000])
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_body_is_given_as_it_is_meant(packed, size):
-    """It comes out whole, however it was cut into chunks."""
+    """A compressed body comes out whole, however it was cut into chunks."""
     unpacker, body = Unpacker(), gzip.compress(FILE) if packed else FILE[: 50 * size]
     chunks = [body[at : at + size] for at in range(0, len(body), size)]
     assert b"".join(piece for chunk in chunks for piece in unpacker.feed(chunk)) == (
@@ -68,7 +68,7 @@ def test_all_members_of_a_packed_body_are_unpacked(size, behind):
 
 
 def test_a_packed_body_that_ends_early_or_is_damaged_is_named():
-    """Neither is taken for a file."""
+    """A compressed body that ends early or is damaged is an error, not a file."""
     unpacker = Unpacker()
     assert len(b"".join(unpacker.feed(gzip.compress(FILE)[:-10]))) <= len(FILE)
     assert not unpacker.is_whole
@@ -77,7 +77,7 @@ def test_a_packed_body_that_ends_early_or_is_damaged_is_named():
 
 
 def test_what_unpacks_to_much_comes_in_pieces():
-    """A bomb never stands in memory as a whole."""
+    """A body that unpacks to much comes in pieces and is never in memory as a whole."""
     pieces = list(Unpacker().feed(gzip.compress(bytes(20_000_000))))
     assert sum(map(len, pieces)) == 20_000_000
     assert max(map(len, pieces)) <= 512 * 1024

@@ -1,4 +1,4 @@
-"""The emulator refuses, breaks off and hides behind gateways as clients recorded it of the vendor."""
+"""The emulator's refusals, broken replies and gateway pages, as clients recorded them of the vendor."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_a_post_may_take_long(service, monkeypatch):
 
 @pytest.mark.parametrize("fault", GETS)
 async def test_a_get_of_one_task_may_be_refused(service, fault):
-    """Other tasks are shown meanwhile."""
+    """A GET of one task may be refused while other tasks are shown."""
     task_id, other = await service.make(f"[fault:{fault}*1] x"), await service.make("y")
     reply = await service.client.get(f"/api/v1/task/{task_id}")
     assert (reply.status_code, reply.json()["code"]) == GETS[fault]

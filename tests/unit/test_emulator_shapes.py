@@ -57,7 +57,7 @@ async def test_each_answer_spells_the_status_in_another_way(service):
 
 
 async def test_an_unknown_word_for_a_while(service):
-    """The first GETs after the end say it, without an output; then the task is completed."""
+    """The first GETs after the end have an unknown word and no output; then the task is completed."""
     task_id = await ended(service, "[fault:unknown-word*2] x")
     tasks = [await service.get(task_id) for _ in range(3)]
     assert [task["status"] for task in tasks] == ["finalizing", "finalizing", "completed"]
@@ -90,7 +90,7 @@ async def test_logs_and_error_come_in_other_shapes(service):
 
 
 async def test_meta_may_be_missing(service):
-    """It is {} or null until the end, and for some GETs after it where that is asked for."""
+    """`meta` is {} or null until the end, and on request for some GETs after it."""
     ids = [await service.make(f"[fault:no-meta*1] {number}") for number in range(2)]
     assert [(await service.get(task_id))["meta"] for task_id in ids] == [None, {}]
     service.wait(LATE)
@@ -113,7 +113,7 @@ async def test_times_and_charges_may_be_early_or_missing(service):
 
 
 async def test_a_task_may_quote_the_key(service):
-    """In logs, error and detail, as it is and in Base64 (x1)."""
+    """A task may quote the key in logs, error and detail, plainly and in Base64 (x1)."""
     task = await service.get(await service.make("[fault:quotes-key] x"))
     assert KEY["X-API-Key"] in task["logs"][0]
     assert KEY["X-API-Key"] in str(task["error"])
@@ -169,7 +169,7 @@ async def test_the_history_treats_a_model_filter_in_three_ways(service, setting,
 
 
 async def test_a_row_of_the_history_shows_the_link(service):
-    """As the output of its detail, once it was shown."""
+    """A row of the history shows the link in its detail once a GET has shown it."""
     task_id = await ended(service, "A cat")
     link = (await service.get(task_id))["output"]["video"]
     [row] = (await service.client.get("/api/open/tasks/histories")).json()["data"]["data"]
@@ -192,7 +192,7 @@ async def test_a_row_of_the_history_shows_the_link(service):
     ],
 )
 async def test_the_account_has_each_shape(service, shape, names):
-    """All of them mean the same balance."""
+    """All shapes of the account mean the same balance."""
     await service.set(account_shape=shape, points=12_345_600_000)
     account = (await service.client.get("/account/info")).json()["data"]
     assert set(account) == names

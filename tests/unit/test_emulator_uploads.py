@@ -63,7 +63,7 @@ async def test_a_plan_without_uploads(service):
 
 
 async def test_an_uploaded_video_is_billed_by_its_length(service):
-    """The vendor measures it."""
+    """An uploaded video is billed by its measured length."""
     link = await link_of(service, sample("a.mp4", seconds=7), "a.mp4")
     task = await service.get(await service.make("x", mode="omni_reference", video_urls=[link]))
     assert task["meta"]["usage"]["frozen"] == 800_000 * (5 + 7)

@@ -17,7 +17,7 @@ def body(**fields):
 
 
 def test_the_link_to_the_video_is_read():
-    """It also stands for the prompt, by which tasks are counted."""
+    """The link to the video is read, and takes the place of the prompt by which tasks are counted."""
     assert video_to_clean(body(video_url=LINK)) == prompt_of(body(video_url=LINK)) == LINK
     assert video_to_clean({"task_type": "seedance-2", "input": {}}) is None
 

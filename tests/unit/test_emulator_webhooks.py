@@ -1,4 +1,4 @@
-"""Webhooks of the emulator: what is echoed, and what is delivered to whom."""
+"""Webhooks of the emulator: echoes and deliveries."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_the_end_of_a_task_is_delivered_with_its_secret(receiver):
     [("webhook-missed", []), ("webhook-late", [202]), ("webhook-twice", [202, 202])],
 )
 async def test_deliveries_may_be_missed_late_or_doubled(receiver, fault, answers):
-    """A marker in the prompt asks for it."""
+    """A marker in the prompt makes deliveries missed, late or doubled."""
     async with running_service(webhook_late_seconds=0) as service:
         await order(service, f"A cat [fault:{fault}]")
         await deliver(service)
@@ -130,7 +130,7 @@ async def test_what_was_not_delivered_is_delivered_after_a_restart(receiver, tmp
 
 
 async def test_ends_are_found_without_a_call(receiver):
-    """The running emulator looks by itself."""
+    """The running emulator finds ended tasks without a call."""
     async with running_service() as service:
         await order(service)
         service.wait(60)

@@ -42,7 +42,7 @@ def rows_in(place: Path) -> dict[str, dict]:
 
 
 def test_a_score_may_be_the_caption(shop, place):
-    """It is where that is asked for and every accepted video has the text; rows have all scores anyway."""
+    """A score is the caption if requested and known for every accepted video; rows have all scores."""
     shop.accepted("cat", "dog")
     [sha256] = {video.order.sha256 for video in shop.ledger.videos.current("spots", "cat")}
     values = {"caption": "a cat on a wall", "motion": 0.25}
@@ -63,7 +63,7 @@ def test_a_score_may_be_the_caption(shop, place):
 
 
 def test_accepted_videos_become_a_videofolder(shop, place):
-    """Each with its row beside it, in its split; what is not accepted is left out."""
+    """Each accepted video is in its split with a row beside it; other videos are left out."""
     shop.accepted("cat", "cat.t2", prompt="A cat", tags={"campaign": "spring"})
     shop.accepted("dog")
     shop.make("owl")
@@ -98,7 +98,7 @@ def test_a_dataset_has_finals_and_no_drafts(shop, place):
 
 
 def test_rights_are_carried_along(shop, place):
-    """As the file has them now: a column, a section of the card, and its licence where all name the same."""
+    """The rights in the file now become a column, a section of the card, and its licence if all agree."""
     shop.accepted("cat", "dog")
     rights = {
         "cat": {"prompt": {"license": "cc-by-4.0", "holder": "Ann | Co"}},
@@ -144,7 +144,7 @@ def test_the_card_says_what_is_in_it(shop, place):
 
 
 def test_what_did_not_change_is_not_written_again(shop, place):
-    """Not a byte; a verdict more or less changes only what it concerns."""
+    """Unchanged content is not written again; a new verdict changes only its own files."""
     shop.accepted("cat", "dog")
     shop.export(place)
     before = {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
@@ -157,7 +157,7 @@ def test_what_did_not_change_is_not_written_again(shop, place):
 
 @pytest.mark.parametrize("form", FILE_FORMATS)
 def test_the_same_content_makes_the_same_bytes(shop, place, form):
-    """In any place, but for Lance, which names its files by chance."""
+    """The same content makes the same bytes in any place, except for Lance's random file names."""
     shop.accepted("cat", "cat.t2", "dog")
     for name in ("a", "b"):
         shop.export(place / name / "spots", form)
@@ -221,7 +221,7 @@ def test_a_shard_is_whole_however_far_it_is_read_ahead(shop, place, monkeypatch)
 
 
 def test_a_full_disk_is_said_in_words(shop, place, monkeypatch):
-    """And nothing half-written lies in the dataset."""
+    """A full disk gives a message, and the dataset has no half-written file."""
     shop.accepted("cat")
 
     def fill(_self: Path, _target: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_full_disk_is_said_in_words(shop, place, monkeypatch):
 
 
 def test_another_dataset_is_not_touched(shop, place):
-    """Nor are files that no export wrote, nor a file that was changed since."""
+    """Another dataset, files that no export wrote, and a file changed since are not touched."""
     shop.accepted("cat")
     shop.export(place / "a", Format.PARQUET)
     with pytest.raises(
@@ -264,7 +264,7 @@ def test_files_of_others_stay(shop, place):
 
 
 def test_equal_videos_are_one_clip(shop, place):
-    """Two partitions that show one video do not put it in twice."""
+    """Two partitions that show one video put it into the dataset once."""
     shop.accepted("cat", "dog")
     [cat] = [row.order for row in shop.ledger.videos.current("spots") if row.partition == "cat"]
     shop.ledger.partitions.link("spots", {"fox": cat.order_id})
@@ -281,7 +281,7 @@ def test_without_accepted_videos_there_is_no_dataset(shop, place):
 
 
 def test_splits_depend_on_the_text_alone():
-    """Their sizes are about their shares, and a prompt stays where it is."""
+    """Splits have about the sizes of their shares, and a prompt stays in its split."""
     splits = Splits.parse(DEFAULT_SPLITS)
     names = [splits.of_prompt(f"a cat, number {number}") for number in range(2000)]
     assert names[:6] == [splits.of_prompt(f"A  cat, number {number} ") for number in range(6)]

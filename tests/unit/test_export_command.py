@@ -52,14 +52,14 @@ def test_accepted_takes_are_exported(run):
     ],
 )
 def test_what_cannot_be_exported_is_said(run, arguments, words):
-    """A plain message, and nothing is made."""
+    """A failed export gives a plain message and makes nothing."""
     done = run("export", *arguments)
     assert done.exit_code in (1, 2)
     assert words in done.output
 
 
 def test_a_place_among_the_videos_is_refused(run, shop):
-    """An audit would report the files as unmatched there."""
+    """A place among the videos is refused, since an audit would report the files as unmatched."""
     shop.store.client = object()
     run("review", "accept", "spots", "cat")
     done = run("export", "spots", "s3://videos/seedance/spots")

@@ -49,7 +49,7 @@ def open_table(place: Path | str, **options):
 
 @needs_lance
 def test_the_table_has_rows_and_bytes(shop, place):
-    """Those of every other format, with the mp4 in a column that is read as a file."""
+    """The table has the rows of every other format, and the mp4 in a column that is read as a file."""
     shop.accepted("cat", "dog", tags={"campaign": "spring"})
     shop.make("owl")
     assert export(shop, place, splits="train=1") == Exported(written=3, kept=0, deleted=0)
@@ -115,7 +115,7 @@ def test_a_table_with_other_columns_is_not_touched(shop, place):
 
 @needs_lance
 def test_a_table_that_was_removed_is_written_again(shop, place):
-    """As with the files of other formats."""
+    """A table that was removed is written again, like the files of other formats."""
     shop.accepted("cat")
     export(shop, place)
     (place / "clips.lance").rename(place.parent / "away")
@@ -124,7 +124,7 @@ def test_a_table_that_was_removed_is_written_again(shop, place):
 
 @needs_lance
 def test_a_table_may_be_in_s3(shop, tmp_path, monkeypatch):
-    """With the credentials that reach the videos, and written again only where something changed."""
+    """A table in S3 is written with the credentials of the videos, and again only after a change."""
     with moto(tmp_path / "s3") as server:
         for name, value in server.environ.items():
             monkeypatch.setenv(name, value)

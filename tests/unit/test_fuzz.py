@@ -29,7 +29,7 @@ def test_damaged_prompt_files_load_or_are_refused_in_words(suffix, number):
 
 @pytest.mark.parametrize("number", [12, pytest.param(600, marks=pytest.mark.long)])
 def test_damaged_videos_are_inspected_or_refused_in_words(tmp_path, number):
-    """Whatever a video is damaged to, its inspection ends with a probe or with words (l2 to l6)."""
+    """The inspection of any damaged video ends with a probe or with an error in words (l2 to l6)."""
     originals = videos()
     for original in originals:
         assert check_video(original, tmp_path / "v.mp4").read

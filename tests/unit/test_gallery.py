@@ -1,4 +1,4 @@
-"""The gallery's pages: what they show, and what they keep out of themselves."""
+"""The gallery's pages: their contents, and the secrets and markup that they keep out."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_takes_of_a_prompt_stand_in_a_row(browse, orders, ledger):
 
 
 def test_what_is_not_ordered_says_so(browse, ledger):
-    """It stands there without a video, and says how to get one."""
+    """A prompt that is not ordered has a tile without a video that says how to get one."""
     ledger.partitions.update("spots", {"cat": PartitionRequest("f-cat")})
     client = browse()
     assert "Not ordered yet: materialize it in Dagster" in client.get("/").text
@@ -50,7 +50,7 @@ def test_what_is_not_ordered_says_so(browse, ledger):
 
 
 def test_a_clip_says_which_checks_it_passes(browse, orders):
-    """Those of a single video; one that it does not pass has its reason."""
+    """A clip lists the checks of a single video, and the reason of each that it does not pass."""
     orders.make(State.STORED, "cat")  # 4 s long, where 5 s were requested
     page = browse().get("/clip?set=spots&clip=cat").text
     assert "<dd>3 of 4 passed</dd>" in page

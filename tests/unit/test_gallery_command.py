@@ -35,7 +35,7 @@ def start(ledger, ledger_url, tmp_path, monkeypatch):
 
 
 def test_on_loopback_no_token_is_needed(start):
-    """Only its own names are answered to, and it is read-only."""
+    """On loopback the gallery needs no token, answers only to its own names, and is read-only."""
     done, app = start()
     assert re.fullmatch(r"gallery ready at http://127.0.0.1:\d+/\n", done.output)
     page = Client(app).get("/")
@@ -73,7 +73,7 @@ def test_a_token_of_ones_own_is_not_printed(start, tmp_path):
     ],
 )
 def test_what_cannot_be_used_is_said(start, tmp_path, arguments, words):
-    """A message, no traceback, and nothing is served."""
+    """Options that cannot be used give a message, and nothing is served."""
     (tmp_path / "short").write_text("token")
     done, app = start(*arguments)
     assert done.exit_code in (1, 2)
@@ -97,7 +97,7 @@ def test_each_video_links_to_its_clip():
 
 
 def test_the_address_of_the_gallery_is_checked():
-    """It is one that a browser opens, without a password in it."""
+    """The gallery's address must be one that a browser opens, without a password."""
     assert (
         Settings.from_environ({"SEEDANCE_GALLERY_URL": "https://g.example/"}).gallery_url
         == "https://g.example"

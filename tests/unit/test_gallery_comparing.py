@@ -1,4 +1,4 @@
-"""Blind comparisons in the gallery: what a page gives away, what it takes, and the figures afterwards."""
+"""Blind comparisons in the gallery: pages that give nothing away, answers, and figures."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_pair_is_judged_blindly(browse, ledger, mugs):
 
 
 def test_a_text_that_says_which_is_which_is_not_shown(browse, orders):
-    """The style stands in it."""
+    """A text that names the variant, such as its style, is not shown."""
     for style in ("noir", "calm"):
         make_variant(orders, "mug", "480p", style)
     query = urlencode(QUESTION | {"name": "style", "first": STYLES.first, "second": STYLES.second})
@@ -71,7 +71,7 @@ def test_a_text_that_says_which_is_which_is_not_shown(browse, orders):
 
 
 def test_a_video_comes_by_its_hash(browse, mugs, monkeypatch):
-    """From the gallery itself: a link to S3 would hold the partition's name."""
+    """A video comes from the gallery by its hash, since a link to S3 would name its partition."""
     body = StreamingBody(io.BytesIO(b"video"), 5)
     stored = {"Body": body, "ContentLength": 5}
     monkeypatch.setattr(unreached_store().client, "get_object", lambda **_: stored)
@@ -84,7 +84,7 @@ def test_a_video_comes_by_its_hash(browse, mugs, monkeypatch):
 
 
 def test_the_results_are_shown_to_those_who_ask(browse, mugs):
-    """With Wilson's interval at 95 %, and ties apart."""
+    """The results have Wilson's interval at 95 %, and ties apart."""
     client = browse(review=True)
     sides = [order.sha256 for order in mugs]
     send(client, "right", *sides)
@@ -97,7 +97,7 @@ def test_the_results_are_shown_to_those_who_ask(browse, mugs):
 
 
 def test_the_questions_of_a_set_are_listed(browse, mugs):
-    """Each with its number of pairs; a read-only gallery links to the results alone."""
+    """The questions of a set have their numbers of pairs; a read-only gallery links only to results."""
     assert "resolution: 480p and 720p" in browse(review=True).get("/compare?set=spots").text
     page = browse().get("/compare?set=spots").text
     assert "/compare/results?" in page
@@ -107,7 +107,7 @@ def test_the_questions_of_a_set_are_listed(browse, mugs):
 
 
 def test_a_hostile_value_is_text(browse, orders):
-    """Of a tag, in the list and in the results."""
+    """A hostile value of a tag is text, in the list and in the results."""
     hostile = '"><script>alert(1)</script>'
     for style in ("noir", hostile):
         make_variant(orders, "mug", "480p", style)
@@ -123,7 +123,7 @@ def test_a_hostile_value_is_text(browse, orders):
     "headers", [{}, {"Origin": "https://evil.example"}, OWN | {"Sec-Fetch-Site": "cross-site"}]
 )
 def test_another_website_gives_no_answer(browse, ledger, mugs, headers):
-    """As with verdicts."""
+    """A request from another website gives no answer."""
     reply = send(browse(review=True), "left", *(order.sha256 for order in mugs), headers=headers)
     assert (reply.status_code, ledger.comparisons.answers("spots", RESOLUTIONS)) == (403, [])
 
@@ -154,7 +154,7 @@ def test_without_review_results_are_shown_and_no_answer_is_taken(browse, ledger,
     ],
 )
 def test_what_cannot_be_recorded_says_why(browse, ledger, mugs, fields, words):
-    """In a sentence, and nothing is recorded."""
+    """An answer that cannot be recorded gives the reason, and nothing is recorded."""
     sides = {"left": mugs[0].sha256, "right": mugs[1].sha256}
     reply = send(browse(review=True), **{"action": "left"} | sides | fields)
     assert (reply.status_code, ledger.comparisons.answers("spots", RESOLUTIONS)) == (409, [])
@@ -162,7 +162,7 @@ def test_what_cannot_be_recorded_says_why(browse, ledger, mugs, fields, words):
 
 
 def test_a_question_without_its_fields_says_what_is_missing(browse, orders):
-    """It leads to the list."""
+    """A question without its fields names what is missing, and leads to the list."""
     orders.make(State.STORED, "cat")
     reply = browse(review=True).get("/compare/pair?set=spots&name=style")
     assert (reply.status_code, reply.text) == (

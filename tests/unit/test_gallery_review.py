@@ -51,7 +51,7 @@ def test_verdicts_are_given_and_taken_back(browse, ledger, orders):
 
 
 def test_choosing_a_take_discards_the_others(browse, ledger, orders):
-    """Together, or not at all."""
+    """Choosing a take discards the others, all together or not at all."""
     first = orders.make(State.STORED, "cat")
     second = orders.make(State.STORED, "cat.t2", fingerprint="f-cat", take=2)
     answer = browse(review=True).post("/verdicts", json=action("choose", second, first), headers=OWN)
@@ -69,7 +69,7 @@ def test_both_reviewers_see_the_other_verdict(browse, ledger, orders):
 
 
 def test_a_video_that_was_replaced_is_not_judged(browse, ledger, orders):
-    """The answer is a sentence, and nothing is recorded."""
+    """A verdict on a replaced video gives a message, and nothing is recorded."""
     old = orders.make(State.STORED, "cat")
     orders.make(State.STORED, "cat")
     for name in ("accept", "undo"):

@@ -58,7 +58,7 @@ def test_an_order_is_stuck_when_it_needs_a_person(fields, stuck):
     ],
 )
 def test_an_order_without_a_video_says_why_and_what_helps(fields, reason):
-    """Whoever pays again knows that the first attempt was paid for, or may have been."""
+    """An order without a video says why, what helps, and if its attempt was or may have been paid for."""
     assert str(no_video_reason(stored_order(1, **fields))).startswith(reason)
     assert no_video_reason(stored_order(1)) is None
 

@@ -73,14 +73,14 @@ def pages(engine) -> int:
 
 
 def test_with_few_tasks_in_flight_the_history_is_not_read(submitted):
-    """GETs alone look at each of them often enough."""
+    """With few tasks in flight the history is not read, since GETs poll each often enough."""
     engine = submitted(Pacing())
     read_history(engine)
     assert pages(engine) == 0
 
 
 def test_tasks_that_the_history_shows_as_ended_are_polled_first(submitted):
-    """One page finds all of them, though their own polls are due later; what became of them a GET says."""
+    """One page finds all ended tasks before their polls are due, and a GET gives their outcome."""
     engine = submitted()
     engine.clock.forward(seconds=290)
     engine.poll()  # none has ended; the next polls are due a while later
@@ -105,7 +105,7 @@ def test_tasks_that_the_history_shows_as_ended_are_polled_first(submitted):
     ids=str,
 )
 def test_whatever_the_history_shows_it_changes_no_order(submitted, odd):
-    """Only when orders are polled next; each is collected in the end."""
+    """The history changes only when orders are polled, and each is collected in the end."""
     engine = submitted(**odd)
     for _ in range(6):
         before = states(engine)
@@ -124,7 +124,7 @@ def test_whatever_the_history_shows_it_changes_no_order(submitted, odd):
 
 
 def test_a_history_that_refuses_rests(submitted):
-    """Its next page is asked for five minutes later, by whatever worker."""
+    """After a refusal no worker requests a page of the history for five minutes."""
     engine = submitted()
     engine.control("faults", **{"history-500": 1.0})
     read_history(engine)
@@ -152,7 +152,7 @@ def test_a_history_that_shows_next_to_nothing_of_ours_rests_too(submitted, monke
 
 
 def test_trouble_with_reading_ends_no_run(submitted, caplog):
-    """A ledger that is locked, and a surprise, only mean fewer hints."""
+    """A locked ledger or an unexpected error only means fewer hints."""
     engine = submitted(replace(BUSY, sweep_s=0.01))
     errors = [LedgerUnavailableError("locked"), ValueError("surprise")]
 
@@ -178,7 +178,7 @@ def test_trouble_with_reading_ends_no_run(submitted, caplog):
 
 
 def test_pages_wait_for_the_rate_that_all_requests_share(submitted):
-    """Each page, as each GET, takes its turn."""
+    """Each page waits for its turn in the shared rate, as each GET does."""
     engine = submitted()
     engine.clock.forward(seconds=310)
     turns = []
@@ -204,7 +204,7 @@ def test_pages_wait_for_the_rate_that_all_requests_share(submitted):
 
 
 def test_one_worker_reads_at_a_time(submitted):
-    """Others leave it to the one that does, until it ends."""
+    """While one worker reads the history, the others do not, until it ends."""
     engine = submitted()
 
     async def step(worker):

@@ -1,4 +1,4 @@
-"""Databases that cannot be a ledger, or not now: each is said in words, and nothing is ordered."""
+"""Databases that cannot be a ledger, or not now: each gives a message, and nothing is ordered."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_only(url: str) -> str:
 @pytest.mark.each_database
 @pytest.mark.parametrize("ids", [[], ["first", "second"]])
 def test_a_ledger_has_one_id(ledger_url, ids):
-    """One with none or two was edited, or merged of two: it is nobody's."""
+    """A ledger without an id, or with two, was edited or merged, and is refused."""
     ledger = Ledger.open(ledger_url)
     engine = sa.create_engine(ledger_url)
     with engine.begin() as connection:
@@ -71,7 +71,7 @@ def test_a_database_that_cannot_be_written_takes_no_order(ledger_url):
 
 @pytest.mark.each_database
 def test_an_empty_database_that_cannot_be_written_is_refused(ledger_url):
-    """Its tables cannot be made."""
+    """An empty database that cannot be written is refused, since it cannot have tables."""
     if ledger_url.startswith("sqlite"):
         sqlite3.connect(ledger_url.removeprefix("sqlite:///")).execute("PRAGMA journal_mode=WAL").close()
     with pytest.raises(LedgerError, match=r"read-?only|unable to open"):
@@ -80,7 +80,7 @@ def test_an_empty_database_that_cannot_be_written_is_refused(ledger_url):
 
 @pytest.mark.each_database
 def test_tables_of_another_product_by_our_names_are_refused(ledger_url):
-    """Theirs stay as they are."""
+    """Another product's tables with our names are refused and stay as they are."""
     engine = sa.create_engine(ledger_url)
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE seedance_orders (number TEXT)"))

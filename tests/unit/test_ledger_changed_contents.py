@@ -20,7 +20,7 @@ def facts(*hashes: str | None) -> list[dict[str, object]]:
 
 @pytest.fixture
 def asked(ledger, orders):
-    """Orders a request, takes it to a state, and asks for it again with what is known of its references."""
+    """Orders a request, takes it to a state, and requests it again with the facts of its references."""
 
     def ask(state: State, before: list | None, now: list | None, **details) -> Outcome:
         orders.make(state, "cat", reference_facts=before, **details)
@@ -47,7 +47,7 @@ def asked(ledger, orders):
     ],
 )
 def test_a_stored_video_answers_where_its_files_are_not_known_to_differ(asked, before, now, outcome):
-    """Another content is another request; what is not known of a file never costs money."""
+    """A file with known other content is another request; an unknown content never costs money."""
     assert asked(State.STORED, before, now) is outcome
 
 
@@ -58,12 +58,12 @@ def test_an_open_order_is_always_joined(asked, state):
 
 
 def test_a_rejected_request_may_be_ordered_with_another_file(asked):
-    """The rejection was of the old picture."""
+    """A rejected request may be ordered with another file, since the rejection was of the old one."""
     assert asked(State.REJECTED, facts("a"), facts("b")) is Outcome.ORDERED
 
 
 def test_a_file_that_changes_back_is_answered_by_its_first_video(ledger, orders, clock):
-    """Each content keeps its video."""
+    """A file that changes back gets its first video, since each content keeps its own."""
     first = orders.make(State.STORED, "cat", reference_facts=facts("a"))
     orders.make(State.STORED, "cat", reference_facts=facts("b"))
     request = OrderRequest(idempotency_key="later", run_id="r")

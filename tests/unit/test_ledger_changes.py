@@ -1,4 +1,4 @@
-"""A wait learns from the journal what became of its orders."""
+"""Changes of orders, as a waiting run reads them from the journal."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def test_changes_are_those_since_an_entry(ledger, orders):
 
 
 def test_an_empty_journal_has_no_changes(ledger):
-    """A ledger without orders says nothing."""
+    """An empty journal has no changes."""
     assert ledger.journal.states([]).up_to == 0
     assert ledger.journal.changes(0).states == {}
 
 
 def test_orders_are_counted_by_state_and_type_of_task(ledger, orders):
-    """The time that is left depends on both."""
+    """Orders are counted by state and type of task, on which the remaining time depends."""
     ids = [orders.make(State.SUBMITTED, "a").order_id, *(order.order_id for order in orders.place("b", "c"))]
     assert ledger.workload.kinds_of(ids) == {
         (State.SUBMITTED, "seedance-2-fast"): 1,

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.each_database
 
 
 def test_claims_are_fair_over_sets_and_oldest_first(ledger, orders):
-    """A large set does not starve a small one that came later."""
+    """Claims take the oldest orders by sets in turn, so a large set does not starve a small one."""
     orders.place("a1", "a2", "a3", prompt_set="a")
     orders.place("b1", "b2", prompt_set="b")
     claimed = ledger.claims.take("w", limit=4, max_in_flight=None)
@@ -98,7 +98,7 @@ def test_only_restricts_claims_and_leases(ledger, orders):
 
 
 def test_a_claim_of_a_dead_worker_becomes_uncertain(ledger, orders, clock):
-    """A process killed between POST and reply may have sent it: in the time of its lease, and no later."""
+    """A dead worker's claim becomes uncertain, since it may have sent the POST during its lease."""
     orders.place("a", "b")
     [mine] = ledger.claims.take("alive", limit=1, max_in_flight=None, lease_s=60)
     [claimed] = ledger.claims.take("dead", limit=1, max_in_flight=None, lease_s=60)
@@ -117,7 +117,7 @@ def test_a_claim_of_a_dead_worker_becomes_uncertain(ledger, orders, clock):
 
 
 def test_a_claim_whose_post_never_left_is_queued_again(ledger, orders, clock):
-    """A worker that is gone before it noted the POST has sent nothing, also where an earlier claim did."""
+    """A claim of a worker that died before it noted the POST is queued again, whatever earlier claims did."""
     orders.place("a")
     for _ in range(2):
         [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, lease_s=60)

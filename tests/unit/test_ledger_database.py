@@ -63,7 +63,7 @@ def test_a_newer_ledger_is_refused_untouched(ledger_url):
     ],
 )
 def test_a_ledger_without_its_version_is_refused_untouched(ledger_url, new_order, damage, words):
-    """It is never taken for a new one, in which everything would be ordered again (x9, x10)."""
+    """A ledger without its version is refused untouched, and never taken for an empty one (x9, x10)."""
     ledger = Ledger.open(ledger_url)
     ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
     ledger.close()
@@ -94,7 +94,7 @@ def test_a_url_with_a_pitfall_says_what_to_write(url, words):
 
 
 def test_a_damaged_file_is_to_be_restored(tmp_path):
-    """SQLite's words alone would not say what to do."""
+    """The error of a damaged file says to restore it from a backup."""
     (tmp_path / "ledger.db").write_text("something else " * 1000)
     with pytest.raises(LedgerUnavailableError, match=r"is damaged or not a ledger .*: restore it"):
         Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
@@ -111,7 +111,7 @@ def test_an_emptied_file_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.each_database
 def test_a_database_of_another_product_may_hold_a_ledger_too(ledger_url):
-    """Tables that are none of ours are left alone."""
+    """A database may hold a ledger and another product's tables, which are left alone."""
     engine = sa.create_engine(ledger_url)
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE alembic_version (version_num TEXT)"))

@@ -1,4 +1,4 @@
-"""Interrupts (Ctrl-C, or Dagster that terminates a run) at any place of a transaction."""
+"""Interrupts (by Ctrl-C, or by Dagster when it terminates a run) at any point of a transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seedance_dagster.ledger.ledger import Ledger
 
 @contextmanager
 def interrupt_after(number: int) -> Iterator[list[str]]:
-    """Raise an interrupt as a signal's handler does, where the driver returns from one of its calls."""
+    """Raise an interrupt as a signal handler would, when the driver returns from one of its calls."""
     statements: list[str] = []
 
     def call(method: Any, statement: str, parameters: Any) -> bool:
@@ -42,7 +42,7 @@ def interrupt_after(number: int) -> Iterator[list[str]]:
 
 @pytest.mark.each_database
 def test_an_interrupted_statement_keeps_no_other_from_writing(ledger, ledger_url, monkeypatch):
-    """Nothing of its transaction is written, and others write while the interrupt is still on its way."""
+    """Nothing of an interrupted transaction is written, and others can write at once."""
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 2_000)
     other, number = Ledger.open(ledger_url), 0
     try:
@@ -61,7 +61,7 @@ def test_an_interrupted_statement_keeps_no_other_from_writing(ledger, ledger_url
 
 
 def test_an_interrupt_at_the_beginning_keeps_no_other_from_writing(tmp_path, monkeypatch):
-    """A writer that is interrupted as it gets the lock of the file gives it back."""
+    """A writer that is interrupted as it gets the file's lock releases it."""
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 2_000)
     url = f"sqlite:///{tmp_path}/ledger.db"
     ledger, other = Ledger.open(url), Ledger.open(url)

@@ -25,7 +25,7 @@ SUBMITTERS = 16
 @pytest.mark.long
 @pytest.mark.each_database
 def test_killed_submitters_exceed_no_budget(ledger_url, new_order):
-    """Not by a point, with kills at random moments; all that fits is ordered, each once."""
+    """Submitters killed at random moments order all that fits, each once, and not a point more."""
     Ledger.open(ledger_url).close()
     context, chance = loaded_processes(), random.Random(1)
     wanted = [

@@ -22,7 +22,7 @@ class Ahead(datetime):
 
 @pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 def test_a_machine_whose_clock_is_ahead_takes_no_leases_away(ledger_url, monkeypatch):
-    """Leases go by the database's clock: neither orders nor named leases change hands before their time."""
+    """Leases follow the database's clock, so a machine that is ahead takes none before its time."""
     ledger = Ledger.open(ledger_url)
     orders = OrderFactory(ledger, base.utc_now)
     orders.make(State.SUBMITTED, "a")

@@ -33,7 +33,7 @@ def old(tmp_path, clock):
 
 @pytest.mark.each_database
 def test_everything_comes_along(old, ledger, ledger_url):
-    """d1: orders, journals, money and id are the same, and numbers count on, in either database."""
+    """Orders, journals, money and id are the same in either database, and numbers continue (d1)."""
     before = (old.identity, old.queries.find(), old.journal.position(), old.budgets.usage([TOTAL]))
     journals = old.queries.journals(order.order_id for order in before[1])
     remove_row(old, before[1][-1].order_id)
@@ -66,7 +66,7 @@ def test_a_ledger_moves_from_either_database(ledger_url, clock, tmp_path):
 
 
 def test_the_old_one_is_closed(old, ledger, orders):
-    """It is refused when it is opened, and a process that has it open cannot send anything any more."""
+    """The old ledger cannot be opened, and a process that has it open can no longer send anything."""
     url = str(old._database._engine.url)
     old.moving.move_to(ledger.moving, label="postgresql://db/ledger")
     with pytest.raises(LedgerError, match="was moved to postgresql://db/ledger: set SEEDANCE_LEDGER_URL"):
@@ -76,7 +76,7 @@ def test_the_old_one_is_closed(old, ledger, orders):
 
 
 def test_a_ledger_with_orders_is_not_overwritten(old, ledger, orders):
-    """m14: the target must be empty; where it is not, both stay as they are."""
+    """A target with orders is refused, and both ledgers stay as they are (m14)."""
     orders.make(State.QUEUED)
     before = (old.queries.find(), ledger.queries.find())
     with pytest.raises(LedgerError, match="holds a ledger with orders: name an empty one"):

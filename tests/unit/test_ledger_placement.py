@@ -119,7 +119,7 @@ def test_a_request_that_joined_an_order_is_answered_by_it(ledger, new_order, clo
 
 
 def test_a_request_that_joined_an_order_is_answered_by_its_next_attempt(ledger, new_order, clock):
-    """Vendor trouble starts another attempt, which answers all requests that joined the first."""
+    """After vendor trouble the next attempt answers all requests that joined the first one."""
     ledger.orders.place([new_order()], REQUEST)
     joining = OrderRequest(idempotency_key="joining", run_id="r", regenerate=True)
     ledger.orders.place([new_order()], joining)
@@ -192,7 +192,7 @@ def test_a_video_that_cannot_be_fetched_is_never_paid_for_again(ledger, new_orde
 
 
 def test_a_stored_video_answers_before_one_that_cannot_be_fetched(ledger, new_order, clock):
-    """A plain run shows the video that exists, and does not wait for the lost one."""
+    """A plain run reuses the stored video, and does not wait for one that cannot be fetched."""
     [(first, _)] = ledger.orders.place([new_order()], REQUEST)
     stored = finish(ledger, first, State.STORED)
     lost = dataclasses.replace(
@@ -245,7 +245,7 @@ def test_a_fresh_prompt_is_ordered_beside_one_that_is_answered(ledger, new_order
 
 
 def test_a_queued_order_is_sent_with_the_links_that_were_signed_last(ledger, new_order):
-    """The signature that it was ordered with may have run out by the time that it is sent."""
+    """A queued order is sent with the links that were signed last, since older signatures may expire."""
     first, again = (
         new_order(request={"prompt": "cat", "image_urls": [f"https://x/a.png?X-Amz-Signature={day}"]})
         for day in (1, 2)

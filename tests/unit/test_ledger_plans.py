@@ -59,7 +59,7 @@ def scanned_by(ledger: Ledger, query: Callable[[], object]) -> dict[str, str]:
 
 
 def test_no_everyday_query_reads_all_orders(ledger, clock):
-    """SQLite plans by the indexes alone, so a few orders show the plans of many."""
+    """On SQLite, whose plans depend on indexes alone, no everyday query reads all orders."""
     fill(ledger, 1000)
     problems = {
         name: scanned
@@ -72,7 +72,7 @@ def test_no_everyday_query_reads_all_orders(ledger, clock):
 @pytest.mark.long
 @pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 def test_no_everyday_query_reads_all_orders_on_postgresql(ledger, clock):
-    """PostgreSQL plans by what it knows of the rows, so there must be many."""
+    """On PostgreSQL, whose plans depend on the rows, no everyday query reads all of many orders."""
     fill(ledger, 100_000)
     problems = {
         name: scanned

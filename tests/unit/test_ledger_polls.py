@@ -18,7 +18,7 @@ def lease(ledger, worker="y"):
 
 @pytest.fixture
 def running(ledger, orders, clock):
-    """Makes running tasks whose next poll is due in so many seconds each; returns their ids."""
+    """Makes running tasks whose next polls are due in the given seconds; returns their ids."""
 
     def make(**due_s: float) -> list[str]:
         made = orders.make_many(State.SUBMITTED, *due_s)
@@ -32,7 +32,7 @@ def running(ledger, orders, clock):
 
 
 def test_a_hint_moves_one_poll_and_nothing_else(ledger, orders, clock, running):
-    """Not of an unknown task, not of one that is over, and not past a lease; twice is once."""
+    """A hint moves one poll, once; not that of an unknown, ended or leased task."""
     [task] = running(a=600)
     over = orders.make(State.SUCCEEDED, "b")
     assert ledger.polls.first([]) == []
@@ -49,7 +49,7 @@ def test_a_hint_moves_one_poll_and_nothing_else(ledger, orders, clock, running):
 
 
 def test_a_hinted_task_is_polled_before_those_that_have_waited_for_less_than_an_hour(ledger, clock, running):
-    """So hints come first, and still let none wait forever."""
+    """A hinted task is polled first, but not before tasks that have waited for an hour."""
     forgotten, due, hinted = running(forgotten=0, due=1800, hinted=4000)
     clock.forward(seconds=HEAD_START.total_seconds() + 1)
     ledger.polls.first([hinted])
@@ -57,7 +57,7 @@ def test_a_hinted_task_is_polled_before_those_that_have_waited_for_less_than_an_
 
 
 def test_a_poll_is_postponed_but_never_moved_forward_nor_behind_a_hint(ledger, clock, running):
-    """A GET decides soon where the history shows a task as running after a delivery said that it ended."""
+    """A poll is postponed, but never moved forward, nor after a hint that the task ended."""
     early, late, hinted = running(early=10, late=900, hinted=20)
     ledger.polls.first([hinted])
     ledger.polls.later([early, late, hinted, "unknown"], clock() + timedelta(seconds=600))

@@ -67,7 +67,7 @@ def test_each_state_is_reported_once(ledger, orders, clock):
 
 @pytest.mark.parametrize("state", [State.REJECTED, State.FAILED])
 def test_an_end_without_a_video_is_reported_once(ledger, orders, clock, state):
-    """It is unreported until Dagster was given it, unless another order stands for its partition."""
+    """An end without a video is unreported until Dagster has it, unless another order replaces it."""
     order = orders.make(state)
     assert ledger.reports.unreported(9) == []
     clock.forward(seconds=61)
@@ -82,7 +82,7 @@ def test_an_end_without_a_video_is_reported_once(ledger, orders, clock, state):
 
 
 def test_the_end_of_an_attempt_with_another_one_is_not_reported(ledger, orders, clock):
-    """The last attempt says what became of the request."""
+    """The end of an attempt with a later one is not reported, since the last attempt decides."""
     orders.make(State.FAILED, retry_at=clock())
     clock.forward(seconds=61)
     assert ledger.reports.unreported(9) == []
@@ -206,7 +206,7 @@ def test_reported_prompts_are_remembered_by_set_and_partition(ledger):
 
 
 def test_partitions_in_question_have_an_order_without_a_video_or_with_an_unknown_charge(ledger, orders):
-    """By set; an order that ended well and one that is open leave theirs out."""
+    """Partitions in question are those of orders without a video, or with an unknown charge, by set."""
     orders.make(State.REJECTED, "rejected")
     orders.make(State.FAILED, "failed", prompt_set="other")
     orders.make(State.STORED, "uncharged", charged=None)

@@ -21,7 +21,7 @@ API = "https://api.example"
 
 @pytest.mark.each_database
 def test_stretches_follow_each_other(ledger, clock):
-    """Each begins where the one before ended, and idle time is not saved up."""
+    """Each stretch begins where the last one ended, and idle time is not saved up."""
     assert [ledger.rates.reserve(API, seconds) for seconds in (0.5, 0.25, 1)] == [0, 0.5, 0.75]
     assert ledger.rates.reserve("https://other.example", 1) == 0
     clock.forward(seconds=1)
@@ -31,7 +31,7 @@ def test_stretches_follow_each_other(ledger, clock):
 
 
 def test_a_clock_that_ran_ahead_stops_nobody(ledger, clock):
-    """A time that is far away was written by a wrong clock."""
+    """A reservation far in the future, from a clock that ran ahead, stops nobody."""
     clock.forward(hours=26)
     ledger.rates.reserve(API, 1)
     clock.now -= timedelta(hours=26)
@@ -39,7 +39,7 @@ def test_a_clock_that_ran_ahead_stops_nobody(ledger, clock):
 
 
 def test_an_unavailable_ledger_holds_no_request_back():
-    """Each process keeps the rate by itself meanwhile."""
+    """While the ledger is unavailable, each process keeps the rate by itself."""
 
     def reserve(*_):
         raise LedgerUnavailableError("locked")

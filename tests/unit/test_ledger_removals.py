@@ -59,7 +59,7 @@ def budget(points: int) -> Budget:
 
 
 def test_a_removal_is_sent_only_after_its_source_has_succeeded(ledger, orders, clock):
-    """Until then no worker takes it, and it is no work that could be done."""
+    """Until its source has succeeded, no worker takes a removal, and it does not count as work."""
     source, removal = pair(ledger)
     assert (take(ledger), ledger.workload.actionable().to_submit) == ([source.order_id], 0)
     clock.forward(hours=2)
@@ -73,7 +73,7 @@ def test_a_removal_is_sent_only_after_its_source_has_succeeded(ledger, orders, c
 
 @pytest.mark.parametrize("state", [State.REJECTED, State.FAILED])
 def test_a_source_that_ends_without_a_video_withdraws_its_removal(ledger, clock, state):
-    """The removal costs nothing and says why, and nothing is reserved for it."""
+    """If its source has no video, a removal is withdrawn with the reason and its reservation freed."""
     source, removal = pair(ledger)
     take(ledger)
     claimed = ledger.queries.get(source.order_id)
@@ -112,7 +112,7 @@ def test_the_next_attempt_of_a_source_takes_its_place(ledger, clock):
 
 
 def test_the_order_of_the_same_video_is_the_source(ledger, orders):
-    """It is rendered once, whether with the watermark for one partition or without it for another."""
+    """The video is rendered once, for a partition with its watermark and for one without."""
     [stored] = orders.make_many(State.STORED, "cat", fingerprint="f-cat")
     source, removal = pair(ledger, cleaned("dog"))
     assert source.order_id == stored.order_id
@@ -130,7 +130,7 @@ def test_a_rejected_source_is_not_ordered_again(ledger, orders):
 
 
 def test_an_edited_prompt_withdraws_both(ledger):
-    """While one asks for the video without its watermark, its source is wanted."""
+    """While a prompt asks for the clean video, its source stays queued; an edit withdraws both orders."""
     clean = PartitionRequest("f-cat-clean")
     ledger.partitions.update("spots", {"cat": clean})
     source, removal = pair(ledger)
@@ -142,7 +142,7 @@ def test_an_edited_prompt_withdraws_both(ledger):
 
 
 def test_a_removed_prompt_does_not_send_a_removal_before_its_source(ledger, clock):
-    """The minute for files that are half written is no time at which the removal becomes due."""
+    """A prompt that was removed and is back does not make its removal due before the source."""
     clean = {"cat": PartitionRequest("f-cat-clean")}
     ledger.partitions.update("spots", clean)
     source, removal = pair(ledger)
@@ -155,7 +155,7 @@ def test_a_removed_prompt_does_not_send_a_removal_before_its_source(ledger, cloc
 
 
 def test_cancel_withdraws_a_pair_once(ledger):
-    """Both orders are named, whichever comes first."""
+    """Cancelling names both orders of a pair once, whichever comes first."""
     source, removal = pair(ledger)
     cancelled = ledger.withdrawals.cancel("spots", "cat", actor="me")
     assert {order.order_id for order in cancelled} == {source.order_id, removal.order_id}
@@ -196,7 +196,7 @@ def test_the_video_with_the_watermark_is_shown_when_the_removal_has_failed(ledge
 
 
 def test_what_a_cleaned_video_cost_is_unknown_where_one_charge_is():
-    """Unknown is not free."""
+    """The cost of a cleaned video is unknown if either charge is unknown."""
     order = Order(
         **vars(make_new_order())
         | {"order_id": 1, "attempt": 1, "state": State.STORED, "idempotency_key": "c", "run_id": "r"}

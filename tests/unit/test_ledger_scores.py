@@ -52,7 +52,7 @@ def test_an_older_ledger_is_sorted_by_its_scores(ledger_url):
 
 
 def test_a_video_shows_the_values_of_its_bytes(ledger, orders):
-    """Wherever the same bytes are shown; another video of the partition has none."""
+    """A video shows the scores of its bytes in every partition; another video of the partition does not."""
     cat, dog = orders.make_many(State.STORED, "cat", "dog")
     ledger.scores.record(cat.sha256, [result(), result("cuts", values={"cuts": 2})])
     shown = {video.partition: video.scores for video in ledger.videos.current("spots")}
@@ -64,7 +64,7 @@ def test_a_video_shows_the_values_of_its_bytes(ledger, orders):
 
 
 def test_a_result_has_the_index_written_again(ledger, orders):
-    """For each partition that may show the bytes."""
+    """A result makes the index due for each partition that may show the bytes."""
     order = orders.make(State.STORED, "cat")
     changes = ledger.indexes.changes("spots")
     ledger.indexes.forget(changes)
@@ -74,7 +74,7 @@ def test_a_result_has_the_index_written_again(ledger, orders):
 
 
 def test_a_set_is_due_until_its_changes_were_scored(ledger, orders):
-    """All of it at first and by another plan, then what changed; what changes meanwhile stays noted."""
+    """A set is due at first, for a new plan, and after changes, also those made while it is scored."""
     orders.make(State.SUBMITTED, "fox")
     assert ledger.scored.due_sets({"spots": "a", "others": "a"}) == {}
     orders.make(State.STORED, "cat")
@@ -91,7 +91,7 @@ def test_a_set_is_due_until_its_changes_were_scored(ledger, orders):
 
 
 def test_sets_without_scores_are_forgotten(ledger, orders):
-    """Their notes go, and all of their videos are due where they get scores again."""
+    """Sets without scores are forgotten, and all their videos are due if they get scores again."""
     orders.make(State.STORED, "cat")
     ledger.scored.finish("spots", "a", ledger.scored.changes("spots", "a")[0])
     ledger.scored.mark_reported("spots", {"cat": Scored("d", None)})
@@ -103,7 +103,7 @@ def test_sets_without_scores_are_forgotten(ledger, orders):
 
 
 def test_what_was_reported_is_remembered(ledger):
-    """With what is wrong; a partition without a video any more is forgotten."""
+    """A report of scores is remembered with its problems, until the partition has no video."""
     slow = Scored("d2", {"score_motion": "motion is 0.1; required is >=0.2"})
     ledger.scored.mark_reported("spots", {"cat": Scored("d1", None), "dog": slow, "cow": Scored("d3", None)})
     ledger.scored.mark_reported("spots", {"cow": None})

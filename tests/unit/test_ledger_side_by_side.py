@@ -1,4 +1,4 @@
-"""Workers of several processes write side by side, and none has what another has."""
+"""Workers of several processes write side by side, and none gets another's orders."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ MAY = Amounts.total([DOG, OTHER])
 
 @pytest.mark.each_database
 def test_every_order_is_counted_once_under_every_key(busy, ledger):
-    """Charges, penalties, assumed and reserved points add up under each kind of key."""
+    """Charges, penalties, assumed and reserved points of every order count once under each key."""
     fast = Amounts.total([APRIL, OTHER])
     assert ledger.spend.total_by(SpendBy.DAY) == {"2026-04-06": APRIL, "2026-05-01": MAY}
     assert ledger.spend.total_by(SpendBy.MONTH) == {"2026-04": APRIL, "2026-05": MAY}
@@ -158,7 +158,7 @@ def test_a_further_attempt_counts_on_the_day_of_the_first(orders, ledger, clock)
 
 @pytest.mark.parametrize("name", ["a.b", 'say "x"', "猫", "", "$", "a\\b", "x[0]"])
 def test_tags_of_any_name_are_found(orders, ledger, name):
-    """A tag's name is not read as a path into JSON."""
+    """Tags of any name are found, since a name is not read as a JSON path."""
     orders.make(tags={name: "yes", "other": "no"})
     orders.make(State.QUEUED, "dog", tags={"other": "no"})
     assert _counts(ledger.spend.total_by(SpendBy.TAG, tag=name)) == {"yes": 1, None: 1}

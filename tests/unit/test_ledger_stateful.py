@@ -233,7 +233,7 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_charged_twice_for_one_wish(self):
-        """A take of a request in a scope is charged once, and once more for each wish to pay again."""
+        """A take of a request in a scope is charged once, and once more for each request to pay again."""
         charged = defaultdict(lambda: defaultdict(int))
         for order in self.model.orders.values():
             if order.state not in (State.FAILED, State.REJECTED):

@@ -25,7 +25,7 @@ def test_a_task_belongs_to_one_order(ledger, orders, clock):
 
 
 def test_an_uncertain_order_can_be_adopted_or_requeued(ledger, orders, clock):
-    """Uncertain leads to submitted or back to the queue, nowhere else."""
+    """An uncertain order becomes submitted or queued, and nothing else."""
     orders.place("a", "b")
     first, second = (
         ledger.claims.mark_uncertain(order, actor="w", reason="lost")
@@ -59,7 +59,7 @@ def test_a_lease_that_nobody_renews_runs_out_although_its_worker_lives(ledger, o
 
 
 def test_a_worker_renews_no_lease_that_another_worker_has_by_now(ledger, orders, clock):
-    """A late renewal takes nothing back."""
+    """A late renewal does not take back a lease that another worker has by now."""
     orders.make_many(State.SUBMITTED, "a")
     [mine] = ledger.tasks.lease_due("x", State.SUBMITTED, limit=1)
     clock.forward(seconds=999)

@@ -21,7 +21,7 @@ def keys(ledger, **wanted) -> list[str]:
 
 
 def test_a_tile_is_what_the_partition_shows(ledger, orders):
-    """The same as the index, and without a video the order that stands for the partition."""
+    """A tile is the video of the index, or without one the order that stands for the partition."""
     orders.make(State.STORED, "cat")
     newest = orders.make(State.STORED, "cat")
     orders.make(State.SUBMITTED, "cat")
@@ -70,7 +70,7 @@ THRESHOLDS = (
 
 @pytest.mark.each_database
 def test_scores_filter_as_thresholds_do(ledger, orders):
-    """Numbers, words and truth alike, in the database as in a rule; what was not measured is left out."""
+    """Scores of all types filter in the database as in a rule; what was not measured is left out."""
     orders.make(State.SUBMITTED, "e")
     for key, values in SCORES.items():
         order = orders.make(State.STORED, key)
@@ -90,7 +90,7 @@ def test_scores_filter_as_thresholds_do(ledger, orders):
 @pytest.mark.each_database
 @pytest.mark.parametrize("descending", [True, False])
 def test_tiles_are_sorted_by_a_score(ledger, orders, descending):
-    """Over pages, each once, also where values are equal; a video without a number is left out."""
+    """Tiles sorted by a score come once each over all pages; a video without a number is left out."""
     names = [f"p{number}" for number in range(8)]
     made = orders.make_many(State.STORED, *names)
     for value, order in zip([0.1, 2, 0.1, 0.5, "none", 0.1, -1], made, strict=False):
@@ -110,7 +110,7 @@ def test_tiles_are_sorted_by_a_score(ledger, orders, descending):
 
 @pytest.mark.each_database
 def test_tiles_are_sorted_by_their_cost(ledger, orders):
-    """Over pages; what has no video is left out."""
+    """Tiles are sorted by their cost over all pages; one without a video is left out."""
     for name, charged in {"cat": 2, "dog": 1, "owl": 3, "fox": 2}.items():
         orders.make(State.STORED, name, charged=charged * POINTS)
     orders.make(State.SUBMITTED, "elk")
@@ -123,7 +123,7 @@ def test_tiles_are_sorted_by_their_cost(ledger, orders):
 
 @pytest.mark.each_database
 def test_pages_follow_each_other_without_gaps(ledger, orders):
-    """Two partitions with one order included: none is left out, and none comes twice."""
+    """Pages leave out no tile and repeat none, also for two partitions with one order."""
     names = [f"p{number}" for number in range(7)]
     made = orders.make_many(State.STORED, *names)
     ledger.partitions.link("spots", {"twin": made[3].order_id})
@@ -135,7 +135,7 @@ def test_pages_follow_each_other_without_gaps(ledger, orders):
 
 
 def test_what_is_not_ordered_yet_stands_at_the_end(ledger, orders):
-    """Over pages, and not where a filter asks for what only an order has."""
+    """Prompts without an order come at the end of all pages, and not under filters on orders."""
     asked = {name: PartitionRequest(f"f-{name}", tags={"n": name}) for name in ("ant", "bee", "cat")}
     ledger.partitions.update("spots", asked)
     orders.make(State.STORED, "cat")
@@ -154,7 +154,7 @@ def test_what_is_not_ordered_yet_stands_at_the_end(ledger, orders):
 
 @pytest.mark.each_database
 def test_filters_choose_tiles(ledger, orders):
-    """By set, model, stage, verdict, tag, cost, day and text; wildcards are plain text."""
+    """Filters choose by set, model, stage, verdict, tag, cost, day and text; wildcards are plain text."""
     asked = {
         "cat": PartitionRequest("f-cat", tags={"campaign": "spring"}),
         "dog": PartitionRequest("f-dog", tags={"campaign": "frühling"}),
@@ -182,7 +182,7 @@ def test_filters_choose_tiles(ledger, orders):
 
 
 def test_takes_of_a_prompt_are_found_with_those_that_were_not_ordered(ledger, orders):
-    """Each with its verdict, sorted by the number of the take."""
+    """All takes of a prompt are found, ordered or not, with their verdicts and by number."""
     asked = {
         "cat": PartitionRequest("f-cat"),
         **{f"cat.t{take}": PartitionRequest("f-cat", take=take) for take in (2, 3)},
@@ -219,7 +219,7 @@ def test_finals_stand_in_a_row_of_their_own(ledger, orders):
 
 
 def test_other_takes_stand_behind_the_tiles_of_a_page(ledger, orders):
-    """Also those that a filter left out, and none of another prompt that asks for the same."""
+    """Other takes come with the tiles of a page, even if filtered out, and none of another prompt."""
     asked = {
         "cat": PartitionRequest("f-cat"),
         **{f"cat.t{take}": PartitionRequest("f-cat", take=take) for take in (2, 3)},
@@ -240,7 +240,7 @@ def test_other_takes_stand_behind_the_tiles_of_a_page(ledger, orders):
 
 @pytest.mark.each_database
 def test_counts_add_up(ledger, orders):
-    """Tiles by set, model, stage and verdict, with their cost."""
+    """Counts of tiles by set, model, stage and verdict add up, with their cost."""
     orders.make_many(State.STORED, "cat", "dog")
     orders.make(State.REJECTED, "fox")
     ledger.verdicts.give("spots", {"cat": Judgement(Verdict.ACCEPTED)}, reviewer="ann")
@@ -254,7 +254,7 @@ def test_counts_add_up(ledger, orders):
 
 
 def test_tags_are_counted(ledger):
-    """Values of each tag, over the partitions of a set."""
+    """The values of each tag are counted over the partitions of a set."""
     asked = {name: PartitionRequest(name, tags={"campaign": "spring"}) for name in ("cat", "dog")}
     ledger.partitions.update("spots", asked)
     assert ledger.tiles.tags("spots") == {"campaign": {"spring": 2}}

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.each_database
 
 
 def test_what_is_read_together_is_one_transaction(ledger, orders):
-    """A worker's last look, and the report of an event, ask several things at once."""
+    """Several reads, such as those of a worker's last look, share one transaction."""
     order = orders.make(State.SUBMITTED)
     begun: list[int] = []
     sa.event.listen(ledger._database._engine, "begin", lambda _: begun.append(1))
@@ -26,7 +26,7 @@ def test_what_is_read_together_is_one_transaction(ledger, orders):
 
 
 def test_a_write_within_is_a_transaction_of_its_own(ledger, orders, clock):
-    """It is committed whatever becomes of the reads around it."""
+    """A write within joint reads is committed on its own, whatever happens to them."""
 
     def read_and_fail() -> None:
         with ledger.reading_together():

@@ -1,4 +1,4 @@
-"""Threads of a process write to a SQLite file in turns, and tell no other ledger to wait."""
+"""Threads of a process write to a SQLite file in turns; other ledgers do not wait."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_as_writer(writer: Database) -> list[object]:
 
 
 def test_a_waiting_thread_does_not_sleep_in_sqlite(open_database, monkeypatch):
-    """It has its turn as soon as the other ends, without a try at the lock of the file in between."""
+    """A waiting thread writes as soon as the other ends, without trying the file's lock in between."""
     tries: list[int] = []
     wait = engines._wait_for_turn
     monkeypatch.setattr(engines, "_wait_for_turn", lambda driver: (tries.append(1), wait(driver)))
@@ -60,13 +60,13 @@ def test_a_waiting_thread_does_not_sleep_in_sqlite(open_database, monkeypatch):
 
 
 def test_another_file_has_turns_of_its_own(open_database):
-    """A ledger can be moved: two are written to by one thread."""
+    """One thread can write to two files at once, as when a ledger is moved."""
     with open_database("one").writing() as one, open_database("two").writing() as two:
         assert one.execute(pauses.select()).all() == two.execute(pauses.select()).all() == []
 
 
 def test_a_turn_that_does_not_come_is_a_locked_database(open_database, monkeypatch):
-    """A thread that writes for too long is reported as another process would be."""
+    """A turn that does not come is reported as a locked database."""
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 20)
     first, second = open_database(), open_database()
     with (
@@ -78,7 +78,7 @@ def test_a_turn_that_does_not_come_is_a_locked_database(open_database, monkeypat
 
 
 def test_a_forked_process_waits_for_no_thread_of_its_parent(tmp_path):
-    """The turn that another thread of the parent has is free in the child."""
+    """A forked process does not wait for a turn that a thread of its parent has."""
     turn = turn_at(str(tmp_path))
     with turn.taken(1):
         child = os.fork()
@@ -92,7 +92,7 @@ def test_a_forked_process_waits_for_no_thread_of_its_parent(tmp_path):
 
 
 def test_what_was_compiled_for_one_ledger_serves_the_next(open_database):
-    """Each tick opens the ledger: its statements are compiled once in a process."""
+    """Statements are compiled once per process, however often the ledger is opened."""
     one, two = open_database("one"), open_database("two")
     with one.reading() as connection:
         dialect = connection.dialect
@@ -107,7 +107,7 @@ def test_what_was_compiled_for_one_ledger_serves_the_next(open_database):
 
 
 def test_few_servers_are_remembered(monkeypatch, open_database):
-    """A process that opens many databases keeps what was compiled for the last ones."""
+    """A process that opens many databases keeps compiled statements only for the last ones."""
     monkeypatch.setattr(engines, "_shared", {})
     monkeypatch.setattr(engines, "_kind", lambda engine: engine.url)
     for number in range(engines._MAX_SHARED + 3):

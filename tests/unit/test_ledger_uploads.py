@@ -13,7 +13,7 @@ pytestmark = pytest.mark.each_database
 
 
 def test_an_upload_is_found_while_it_is_young_enough(ledger, clock):
-    """It is the account's own, and the newest upload of a content counts."""
+    """The account's newest upload of a content is found while it is young enough."""
     first, day = Upload("https://f.example/1.png?sig=x", clock()), timedelta(days=1)
     ledger.uploads.remember("mine", "5f3a", first)
     assert ledger.uploads.find("mine", "5f3a", since=clock()) == first
@@ -27,5 +27,5 @@ def test_an_upload_is_found_while_it_is_young_enough(ledger, clock):
 
 
 def test_a_link_is_not_shown():
-    """It may be signed to its last character."""
+    """The link of an upload is not shown, since all of it may be a signature."""
     assert "f.example" not in repr(Upload("https://f.example/1.png", NOW))

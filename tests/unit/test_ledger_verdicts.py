@@ -68,7 +68,7 @@ def test_a_new_video_is_undecided(ledger, orders):
 
 
 def test_nothing_is_recorded_where_a_video_is_missing(ledger, orders):
-    """All verdicts of a call, or none; the message says where to look."""
+    """If one video of a call is missing, no verdict is recorded, and the message says where to look."""
     orders.make(State.STORED, "cat")
     orders.make(State.SUBMITTED, "dog")
     with pytest.raises(VerdictError, match=r"spots: dog, cow are without a stored video.*review list spots"):
@@ -77,7 +77,7 @@ def test_nothing_is_recorded_where_a_video_is_missing(ledger, orders):
 
 
 def test_many_partitions_are_judged_at_once(ledger, orders, monkeypatch):
-    """More than a few are looked up together."""
+    """Verdicts on many partitions are recorded in one call."""
     monkeypatch.setattr("seedance_dagster.ledger.verdicts._FEW", 1)
     orders.make_many(State.STORED, "cat", "dog", "owl")
     ledger.verdicts.give("spots", {"cat": A, "owl": D}, reviewer="ann")

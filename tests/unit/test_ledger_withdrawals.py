@@ -1,4 +1,4 @@
-"""Withdrawals: nothing is sent that no prompt asks for, and everything is that one asks for."""
+"""Withdrawals: an order is sent exactly if a prompt still asks for it."""
 
 from __future__ import annotations
 

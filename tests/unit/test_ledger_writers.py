@@ -1,4 +1,4 @@
-"""Writers of a ledger on PostgreSQL: none makes the others wait for ever."""
+"""Writers of a ledger on PostgreSQL: none makes the others wait forever."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def test_an_order_without_a_time_of_submission_counts_as_young():
     ],
 )
 def test_an_order_whose_post_made_no_task_is_queued_again(error, pause, seconds):
-    """Each kind of refusal pauses submitting for its own time, with the vendor's words."""
+    """After each kind of refusal the order is queued again, and submitting pauses for that kind's time."""
     step = after_refused_post(error, now=NOW)
     assert step == QueueAgain(NOW + timedelta(seconds=seconds), pause, str(error))
 

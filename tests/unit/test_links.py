@@ -73,7 +73,7 @@ def test_only_what_is_known_is_linked(folder, monkeypatch):
 
 
 def test_a_translator_sees_the_links(folder):
-    """It may replace them, as all other metadata."""
+    """A translator sees the links, and may replace them like other metadata."""
 
     class Ours(SeedanceTranslator):
         def get_metadata(self, prompt_set, spec):

@@ -33,7 +33,7 @@ def replaced(data: bytes, kind: bytes, content: bytes) -> bytes:
 
 
 def many_samples() -> bytes:
-    """A film whose tables of 60 bytes announce 120 million frames of one byte."""
+    """A film whose 60 bytes of tables announce 120 million frames of one byte."""
     data = make_clip(frames=12, movflags="+faststart")
     count = 120_000_000
     data = replaced(data, b"stsz", struct.pack(">III", 0, 1, count))
@@ -64,7 +64,7 @@ FILES = {
 
 
 def tracks(count: int) -> bytes:
-    """A video whose one track is there many times."""
+    """A video with many copies of its one track."""
     data = make_clip(frames=4)
     index = data[data.index(b"moov") - 4 :]
     start = index.index(b"trak") - 4
@@ -79,7 +79,7 @@ def nested(depth: int) -> bytes:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_hostile_video_is_answered(tmp_path, name):
-    """It is stored and flagged, or refused in words; this process spends no seconds on it."""
+    """A hostile video is stored and flagged, or refused in words, within bounded time of this process."""
     path = tmp_path / "v.mp4"
     content = FILES[name]()
     path.write_bytes(content)
@@ -92,7 +92,7 @@ def test_a_hostile_video_is_answered(tmp_path, name):
 
 @pytest.mark.parametrize("entry", [b"stco", b"co64"])
 def test_an_index_of_millions_of_offsets_is_read_at_once(tmp_path, entry):
-    """The last of them leads behind the end of the file."""
+    """An index of millions of offsets, the last beyond the end of the file, is read at once."""
     table = bytes(8_000_000) + b"\xff" * 8
     path = tmp_path / "v.mp4"
     path.write_bytes(with_index(box(b"trak", box(b"mdia", box(b"minf", box(b"stbl", box(entry, table)))))))

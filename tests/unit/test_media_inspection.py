@@ -63,7 +63,7 @@ def test_the_end_of_the_process_is_an_answer(video, monkeypatch, code, words):
 
 
 def test_a_reader_that_hangs_is_stopped(video, monkeypatch):
-    """It takes no worker for ever."""
+    """A reader that hangs is stopped and does not hold its worker."""
     program(monkeypatch, "import time; time.sleep(600)")
     monkeypatch.setattr(READERS, "bounds", replace(BOUNDS, wall_s=0.5))
     assert inspect_video(video).problem == "reading the file takes more than 0.5 s"
@@ -79,7 +79,7 @@ def test_what_is_known_before_a_crash_is_kept(video, monkeypatch):
 
 
 def test_one_process_reads_many_files(tmp_path, video, monkeypatch):
-    """It is started once; the file that ends it costs no other one."""
+    """One process reads many files; a file that crashes it affects no other file."""
     starts: list[object] = []
     start = reader.Reader.__init__
     monkeypatch.setattr(
@@ -99,7 +99,7 @@ def test_one_process_reads_many_files(tmp_path, video, monkeypatch):
 
 
 def test_a_reader_is_replaced_in_time(video, monkeypatch):
-    """Its leaks do not add up for ever."""
+    """A reader is replaced after some files, so that its leaks do not add up."""
     monkeypatch.setattr(reader, "_MOST_FILES", 1)
     READERS.close()
     assert inspect_video(video) == inspect_video(video)
@@ -114,7 +114,7 @@ def test_the_process_knows_no_secret(video, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
 def test_the_process_is_bounded(monkeypatch, video):
-    """Memory that is not there is an answer as well."""
+    """The process has limited memory, and running out of it is an answer."""
     program(
         monkeypatch,
         "from seedance_dagster.bounded.limits import ProcessLimits\n"
@@ -128,7 +128,7 @@ def test_the_process_is_bounded(monkeypatch, video):
 
 
 def test_a_whole_file_of_an_unknown_codec_is_accepted(video):
-    """It was paid for: another player, or a later version, may read it."""
+    """A whole file of an unknown codec is accepted, since another player may read it."""
     video.write_bytes(video.read_bytes().replace(b"avc1", b"zzzz"))
     delivery = inspect_delivery(Downloaded(video, video.stat().st_size, "ab" * 32))
     assert (delivery.inspection.probe, delivery.inspection.poster) == (None, None)
@@ -138,7 +138,7 @@ def test_a_whole_file_of_an_unknown_codec_is_accepted(video):
 @pytest.mark.parametrize("keep", [0.3, 0.9, 0.999])
 @pytest.mark.parametrize("movflags", ["+faststart", "+frag_keyframe+empty_moov", ""])
 def test_a_file_that_ends_early_is_not_whole(tmp_path, movflags, keep):
-    """It is fetched again, wherever its index is."""
+    """A file that ends early is not whole, wherever its index is, and is fetched again."""
     path = tmp_path / "v.mp4"
     data = make_clip(with_audio=True, **({"movflags": movflags} if movflags else {}))
     path.write_bytes(data)

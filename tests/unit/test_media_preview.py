@@ -28,12 +28,12 @@ def preview_of(tmp_path, content: bytes) -> Probe:
     [("h264", 8, False), ("h264", None, False), ("h264", 10, True), ("hevc", 8, True), ("av1", 8, True)],
 )
 def test_every_browser_plays_h264_of_8_bits(codec, bit_depth, needed):
-    """Everything else gets a preview."""
+    """H.264 of 8 bits needs no preview, and everything else does."""
     assert needs_preview(Probe(4.0, 864, 480, codec, 1, bit_depth=bit_depth)) is needed
 
 
 def test_a_preview_has_720_lines_at_the_most(tmp_path):
-    """With as many frames a second, its length and its sound; it needs no preview itself."""
+    """A preview has at most 720 lines, with the video's frame rate, length and sound."""
     clip = make_clip(size=(1312, 738), frames=12, with_audio=True, loud=True, **HEVC)
     probe = preview_of(tmp_path, clip)
     assert (probe.codec, probe.bit_depth, probe.width, probe.height) == ("h264", 8, 1280, 720)
@@ -53,7 +53,7 @@ def test_a_preview_has_720_lines_at_the_most(tmp_path):
     ids=["small", "turned", "wide pixels", "upright"],
 )
 def test_a_preview_is_shown_as_the_video_is(tmp_path, options, size):
-    """Upright, in its shape, and never larger."""
+    """A preview is upright, in the shape of its video, and never larger."""
     probe = preview_of(tmp_path, make_clip(frames=6, **HEVC, **options))
     assert (probe.width, probe.height) == size
 
@@ -62,7 +62,7 @@ def test_a_preview_is_shown_as_the_video_is(tmp_path, options, size):
     "content", [b"no video", make_clip(size=None, with_audio=True)], ids=["text", "sound"]
 )
 def test_a_file_without_a_film_has_no_preview(tmp_path, content):
-    """The reason is a sentence."""
+    """A file without a film has no preview, and the reason is a sentence."""
     with pytest.raises(MediaError, match=r"no preview can be made|the file has no video stream"):
         preview_of(tmp_path, content)
 

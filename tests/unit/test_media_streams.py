@@ -131,7 +131,7 @@ def test_sound_is_recorded(tmp_path, made, sound):
 
 
 def test_damaged_sound_leaves_the_film(tmp_path):
-    """It is neither silent nor loud then."""
+    """A film with damaged sound counts as neither silent nor loud."""
     path = tmp_path / "v.mp4"
     path.write_bytes(make_clip(with_audio=True).replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))
     properties = probe(path)
@@ -142,5 +142,5 @@ def test_damaged_sound_leaves_the_film(tmp_path):
 
 @pytest.mark.parametrize("name", ["cover_before", "durations_zero", "rot90"])
 def test_odd_files_are_whole(name):
-    """Their structure is as good as any other's."""
+    """Odd files, as cameras and editors write them, are whole."""
     check_structure(FILES / f"{name}.mp4")

@@ -53,7 +53,7 @@ def test_two_sets_of_definitions_merge_with_a_team_s_own(tmp_path):
 
 
 def test_each_of_two_starts_its_own_jobs(tmp_path, monkeypatch):
-    """The config of the second one's runs names its own op."""
+    """Each of two sets of definitions starts jobs of its own, whose config names its own op."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     defs = dg.Definitions.merge(
         build(tmp_path, "films"), build(tmp_path, "shorts", name_prefix="team_b", sensor_running=False)
@@ -75,7 +75,7 @@ def test_a_prefix_that_dagster_does_not_allow_is_refused(tmp_path):
 
 
 class Ours(SeedanceTranslator):
-    """The assets as a team wants to see them."""
+    """A translator that changes the assets as a team might."""
 
     def get_group_name(self, prompt_set: str, spec: dg.AssetSpec) -> str:
         return "marketing"

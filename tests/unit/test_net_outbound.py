@@ -1,4 +1,4 @@
-"""The way out: proxies and certificates of the environment, for the API and for file hosts."""
+"""Outbound connections: proxies and certificates of the environment, for the API and file hosts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def no_proxies(monkeypatch):
 
 
 async def test_a_proxy_of_another_kind_is_named(monkeypatch):
-    """It cannot be used, and nothing is sent without it; its login is not shown."""
+    """A proxy of another kind is named without its login, and nothing is sent around it."""
     monkeypatch.setenv("ALL_PROXY", "socks5h://me:secret-pw@proxy:1080")
     with pytest.raises(TransportError, match="ALL_PROXY names a socks5h proxy; allowed are http") as refused:
         async with SeedanceClient(api_key=SecretStr(KEY)):
@@ -48,7 +48,7 @@ async def test_a_proxy_of_another_kind_is_named(monkeypatch):
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
 @pytest.mark.parametrize("content", [None, "", "not a certificate"])
 async def test_certificates_that_cannot_be_read_are_named(monkeypatch, tmp_path, name, content):
-    """Variable and file stand in the message, before anything is sent."""
+    """For unreadable certificates the message names variable and file, before anything is sent."""
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_text(content)
@@ -102,7 +102,7 @@ def certificate(tmp_path):
 
 @asynccontextmanager
 async def api_behind_proxy(certificate, *, refuse: bool = False) -> AsyncIterator[tuple[str, list[str]]]:
-    """Run the API with TLS behind a proxy; give the proxy's address, and what it was asked."""
+    """Run the API with TLS behind a proxy; yield the proxy's address and the requests that it got."""
     log: list[str] = []
     ends: set[asyncio.Task[None]] = set()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

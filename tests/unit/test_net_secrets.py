@@ -1,4 +1,4 @@
-"""Secrets are taken out of texts, whichever this process holds and however they are written (x1, x2, x3)."""
+"""Secrets of this process are removed from texts in whatever form they are written (x1, x2, x3)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VARIABLES = (
 
 @pytest.fixture(autouse=True)
 def nothing_hidden(monkeypatch):
-    """Each test begins with a process that holds no secret."""
+    """A process that holds no secret, at the start of each test."""
     monkeypatch.setattr(secrets, "_hidden", set())
     for name in (*secrets._VARIABLES, *secrets._ADDRESSES):
         monkeypatch.delenv(name, raising=False)
@@ -36,7 +36,7 @@ def nothing_hidden(monkeypatch):
 
 @pytest.mark.parametrize("way", FORMS)
 def test_a_secret_is_found_however_it_is_written(way):
-    """Every encoder of another program hides nothing from the search."""
+    """A secret is found in every encoding that other programs use."""
     hide(SECRET)
     written = FORMS[way](SECRET)
     assert written not in without_secrets(f"before {written}! after")
@@ -45,7 +45,7 @@ def test_a_secret_is_found_however_it_is_written(way):
 @pytest.mark.parametrize("before", ["", "u", "me", "you", "me:"])
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 def test_a_secret_inside_base64_cannot_be_decoded(before, encode):
-    """Wherever it stands in the text that was encoded, such as behind a user name."""
+    """A secret inside Base64 cannot be decoded, wherever it stands in the encoded text."""
     hide(SECRET)
     written = encode(f"{before}{SECRET}after".encode()).decode()
     left = without_secrets(written)
@@ -55,7 +55,7 @@ def test_a_secret_inside_base64_cannot_be_decoded(before, encode):
 
 @pytest.mark.parametrize("name", VARIABLES)
 def test_secrets_of_the_environment_are_hidden_without_a_call(monkeypatch, name):
-    """The registry is one list of variables; a new one is one more line."""
+    """The values of all registered variables are hidden without a call."""
     monkeypatch.setenv(name, SECRET)
     assert without_secrets(f"it is {SECRET}") == "it is ***"
 
@@ -75,7 +75,7 @@ def test_secrets_of_the_environment_are_hidden_without_a_call(monkeypatch, name)
     ],
 )
 def test_a_password_is_found_in_any_form_of_address(address):
-    """User, query, and addresses that cannot be parsed at all."""
+    """A password is found in the user part, in the query, and in addresses that cannot be parsed."""
     assert "PW-1" in secrets_in(address)
     hide(*secrets_in(address + "."))
 
@@ -89,7 +89,7 @@ def test_an_address_without_a_login_holds_no_secret(address):
 
 
 def test_a_secret_with_a_line_break_is_hidden_in_each_form(monkeypatch):
-    """As Python prints it, as it is, and put on one line (x3)."""
+    """A secret with a line break is hidden as it is, as Python prints it, and on one line (x3)."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", "TOKEN-one\nTOKEN-two")
     for text in ("b'TOKEN-one\\nTOKEN-two'", "TOKEN-one\nTOKEN-two", "TOKEN-one TOKEN-two"):
         assert "TOKEN" not in one_line(text)
@@ -97,7 +97,7 @@ def test_a_secret_with_a_line_break_is_hidden_in_each_form(monkeypatch):
 
 @pytest.mark.parametrize("common", ["", "a", "12345", "seedance", "password", "20260406"])
 def test_common_words_are_left_where_they_are(common):
-    """A password that any text may hold by chance would only make texts and task types unreadable."""
+    """Common words stay in texts even if one is a password, or texts would become unreadable."""
     hide(common, None)
     text = "seedance-2-fast, password 12345, a, 20260406"
     assert without_secrets(text) == text
@@ -112,7 +112,7 @@ def test_a_login_in_an_address_is_dropped_even_if_nobody_knows_it():
 
 @pytest.mark.parametrize("error", [LedgerError, StoreError])
 def test_errors_for_people_hold_no_secret(error):
-    """Whoever raises one need not think of it."""
+    """Errors for people hold no secret, whatever code raises them."""
     hide(SECRET)
     assert str(error(f"refused: {SECRET}")) == "refused: ***"
 
@@ -121,7 +121,7 @@ def test_errors_for_people_hold_no_secret(error):
     "url", ["postgresql://u:{}@127.0.0.1:1/x", "postgresql://u@127.0.0.1:1/x?password={}"]
 )
 def test_a_ledger_that_is_down_does_not_show_its_password(url):
-    """Whatever the form of the URL, and whatever the driver says (x2)."""
+    """A ledger that is down does not show its password, in any form of the URL or driver message (x2)."""
     with pytest.raises(LedgerError) as caught:
         Database(url.format("s3cret-PW"))
     assert "127.0.0.1" in str(caught.value)
@@ -129,7 +129,7 @@ def test_a_ledger_that_is_down_does_not_show_its_password(url):
 
 
 def test_the_words_of_the_driver_hold_no_password(monkeypatch):
-    """A driver may quote the connection's options."""
+    """A driver's message holds no password, though it may quote the connection's options."""
     ledger = Database("sqlite://")
     hide("s3cret-PW")
     quoting = OperationalError("SELECT 1", {}, Exception('bad option "password=s3cret-PW"'))

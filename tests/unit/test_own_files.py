@@ -104,7 +104,7 @@ def test_a_plan_that_lost_its_uploads_ends_a_queued_order_unpaid(team):
 
 @pytest.mark.parametrize("kind", ["500", "html-502", "429"])
 def test_a_file_service_that_is_down_delays_an_order(team, kind):
-    """Trouble with an upload puts the order back into the queue, and never leaves it in doubt."""
+    """Trouble with an upload returns the order to the queue and never leaves it uncertain."""
     team.engine.control("outage", seconds=600, kind=kind, scope="upload")
     team.order("cat.png")
     waiting = team.send()
@@ -116,7 +116,7 @@ def test_a_file_service_that_is_down_delays_an_order(team, kind):
 
 
 def test_a_wrong_key_orders_nothing(team, monkeypatch):
-    """The file service's refusal of the key says what to check."""
+    """With a key that the file service refuses nothing is ordered; the error says what to check."""
     monkeypatch.setattr("stepped_engine.API_KEY", "wrong")
     with pytest.raises(OrderingError, match=r"nothing was ordered: .*GOAPI_API_KEY"):
         team.check("cat.png")
@@ -226,7 +226,7 @@ def test_a_copy_that_was_altered_is_not_sent(team):
 
 
 def test_a_copy_that_is_gone_delays_its_order_alone(team):
-    """The order says what to do; others are sent meanwhile."""
+    """An order whose copy is gone says what to do, and the others are sent meanwhile."""
     team.order("cat.png")
     team.engine.clock.forward(days=1)
     del team.store.objects[f"seedance/.references/{HASH}.png"]
@@ -267,7 +267,7 @@ def test_a_lost_reply_is_matched_by_a_presigned_link(engine, tmp_path):
 
 
 def test_a_task_that_echoes_copies_of_files_is_adopted(engine, tmp_path):
-    """v2: types with fewer restrictions echo `asset://` copies of what was uploaded; they are counted."""
+    """A task that echoes `asset://` copies of uploads is adopted by their number (v2)."""
     team = Team(tmp_path, engine)
     task_type = "seedance-2-fast-less-restriction"
     engine.know(task_type=task_type)
@@ -289,7 +289,7 @@ def test_a_request_that_joins_leaves_a_queued_order_its_copy(team):
 
 
 def test_two_workers_hand_over_the_same_file(team):
-    """Each makes its link or takes the other's; every order is sent once."""
+    """Two workers hand over the same file, each by a link, and every order is sent once."""
     for number in range(6):
         team.order("cat.png", text=f"cat {number}")
     team.engine.clock.forward(days=1)

@@ -1,4 +1,4 @@
-"""The order in which prompts without a video are taken: what the vendor refused comes last."""
+"""The order in which prompts without a video are taken: those that the vendor refused come last."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def refuse(services: Services, key: str) -> None:
 
 
 def test_a_prompt_that_is_refused_as_invalid_does_not_use_up_the_limit_every_day(ledger, clock):
-    """It waits for a day, then two, and comes behind what was never refused."""
+    """A prompt refused as invalid waits a day, then two, and comes after those never refused."""
     services = Services(ledger=ledger, open_client=lambda: None, store=None, clock=clock)
     request = OrderRequest(idempotency_key="", run_id="", max_points=4_000_000)  # for one video
 

@@ -1,4 +1,4 @@
-"""One poll of one task, and what is recorded and reported of it."""
+"""One poll of one task, with its records and reports."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_a_failed_task_ends_or_is_tried_again(world, ledger, submitted, cl
     ],
 )
 async def test_what_is_not_known_is_said_once_and_waited_for(world, submitted, clock, task, words):
-    """The run's log has it once, `status` while it lasts, and the next answer that is clear ends it."""
+    """An unclear state is in the run's log once and in `status` until a clear answer ends it."""
     submitted("a")
     world.answer = make_task(**task)
     for _ in range(3):
@@ -149,7 +149,7 @@ async def test_what_is_not_known_is_said_once_and_waited_for(world, submitted, c
 
 
 async def test_a_task_that_was_ended_is_over_and_not_tried_again(world, ledger, submitted):
-    """The vendor's word stands in the reason; a person decides about another attempt."""
+    """A task that the vendor ended is over, with the vendor's word as the reason, and is not retried."""
     submitted("a")
     world.answer = make_task(status=TaskStatus.ENDED, raw_status="canceled")
     order = await world.poll()

@@ -1,4 +1,4 @@
-"""The choice of the next poll: the load, turns, what a history is worth, its pages and its spans."""
+"""The choice of the next poll: load, turns, and the reliability, pages and spans of the history."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def suggest(status: str, task: FollowedTask, record: Reliability = PROVEN):
 
 @pytest.mark.parametrize(("tasks", "heavy"), [(0, False), (600, False), (601, True), (10_000, True)])
 def test_the_load_is_heavy_where_gets_need_more_than_a_minute_for_all_tasks(tasks, heavy):
-    """At ten requests a second that is more than 600 tasks."""
+    """The load is heavy beyond 600 tasks at ten requests a second."""
     assert Load(tasks, 10.0).is_heavy(PACING) is heavy
 
 
@@ -62,7 +62,7 @@ def test_polls_spread_with_the_load(tasks, longest_s):
 
 
 def test_a_page_suggests_which_task_is_polled_first_and_which_later():
-    """Those that it shows as ended first, those that it shows as running later; nothing of a word unknown."""
+    """Tasks that a page shows as ended come first, running ones later; an unknown word changes nothing."""
     for word in ("finished", "failed", "canceled", "Completed\t"):
         assert (suggest(word, running()).first, suggest(word, running()).later) == (("ours",), ())
     for word in ("waiting", "running", "staged"):
@@ -71,7 +71,7 @@ def test_a_page_suggests_which_task_is_polled_first_and_which_later():
 
 
 def test_only_a_proven_history_postpones_a_poll():
-    """One that is refuted may still have a few tasks polled first, to see whether it is right again."""
+    """Only a proven history postpones polls; a refuted one may still have a few tasks polled first."""
     for record in (Reliability(), REFUTED):
         assert suggest("running", running(), record).later == ()
     names = [f"ours {number}" for number in range(50)]
@@ -97,7 +97,7 @@ def test_only_a_proven_history_postpones_a_poll():
     ],
 )
 def test_a_page_is_checked_on_tasks_whose_end_is_known(status, since_s, checked):
-    """It had two minutes to show the end; tasks that ended long ago say nothing good of it."""
+    """A page is checked on tasks that ended over two minutes ago, but not long ago."""
     suggestion = suggest(status, over(since_s=since_s))
     assert (suggestion.checked, suggestion.first, suggestion.later) == (checked, (), ())
 
@@ -115,13 +115,13 @@ def test_a_page_is_checked_on_tasks_whose_end_is_known(status, since_s, checked)
     ],
 )
 def test_a_history_is_believed_as_far_as_it_was_right(record, belief):
-    """At least twenty statements decide, of which a tenth may be wrong."""
+    """At least twenty statements decide if a history is believed; a tenth of them may be wrong."""
     assert record.belief is belief
 
 
 @pytest.mark.parametrize("before", [Reliability(in_time=10_000), Reliability(confirmed=10_000)])
 def test_a_history_that_turns_wrong_is_refuted_soon_and_may_recover(before):
-    """Old statements fade, whatever was right for years."""
+    """A history that turns wrong is refuted soon, since old statements fade, and it may recover."""
     record = before + Reliability()
     for _ in range(4):
         record += Reliability(late=10) if before.in_time else Reliability(refuted=10)
@@ -159,7 +159,7 @@ def test_no_task_is_forgotten_whatever_the_history_shows(tasks, ages, own_s):
 
 @given(st.lists(st.integers(0, 100_000), max_size=500), st.none() | st.integers(0, 100_000))
 def test_every_running_task_is_in_one_span(made, cursor):
-    """Wherever the last reading stopped; a span has no more than a page of them."""
+    """Every running task is in one span of at most a page, wherever the last reading stopped."""
     created = [NOW + seconds(offset) for offset in made]
     found_spans = spans(created, before=None if cursor is None else NOW + seconds(cursor))
     assert sum(span.running for span in found_spans) == len(created)
@@ -168,7 +168,7 @@ def test_every_running_task_is_in_one_span(made, cursor):
 
 
 def test_a_reading_goes_on_where_the_last_one_stopped():
-    """Older tasks come before those that were read already."""
+    """A reading continues where the last one stopped, with older tasks before those already read."""
     created = [NOW + seconds(number) for number in range(300)]
     first, second, third = spans(created, before=None)
     assert (first.end, third.start) == (created[-1], created[0])
@@ -181,11 +181,11 @@ def test_a_reading_goes_on_where_the_last_one_stopped():
     [(100, 100, 1), (100, 101, 2), (100, 3300, 33), (100, 3400, 0), (2, 2, 0), (3, 50, 1), (50, 0, 1)],
 )
 def test_pages_are_read_where_they_show_enough_running_tasks(still_running, made, pages):
-    """GETs look as cheaply at the few others where nearly all have ended."""
+    """Pages are read only where they show enough running tasks, else GETs are as cheap."""
     assert Span(NOW, NOW, still_running).pages(made) == pages
 
 
 @pytest.mark.parametrize(("record", "share"), [(Reliability(), 0.2), (PROVEN, 0.4), (REFUTED, 0.01)])
 def test_pages_take_a_share_of_the_rate(record, share):
-    """The larger, the more the history is worth."""
+    """The share of pages in the rate grows with the reliability of the history."""
     assert page_wait_s(record, 10.0) == pytest.approx(1 / (10 * share))

@@ -1,4 +1,4 @@
-"""Hundreds of tasks on a virtual clock: what polls gain by a good history, and what a bad one costs them."""
+"""Hundreds of tasks on a virtual clock: the gain from a good history, and the cost of a bad one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def simulated(name: str, *, planned: bool = True) -> Simulation:
 
 
 def test_a_good_history_shows_ends_early_with_fewer_gets():
-    """A quarter of the lag without it, for at most two thirds of the GETs."""
+    """A good history cuts the lag to a quarter, with at most two thirds of the GETs."""
     guided, alone = simulated("honest"), simulated("none")
     assert guided.record.belief is Belief.PROVEN
     assert guided.figures.mean_lag < alone.figures.mean_lag / 4
@@ -55,7 +55,7 @@ def test_a_history_that_is_a_little_late_or_partial_still_helps():
 
 @pytest.mark.parametrize("name", ["late", "lying", "lying a little", "all wrong"])
 def test_a_bad_history_is_refuted_and_costs_next_to_nothing(name):
-    """Lag and GETs are about those of polls without it."""
+    """With a bad history, lag and GETs are about those of polls without any."""
     bad, alone = simulated(name), simulated("none")
     assert bad.record.belief is Belief.REFUTED
     assert bad.figures.mean_lag < 1.25 * alone.figures.mean_lag

@@ -1,4 +1,4 @@
-"""Videos without a poster: stored, named, and given one when it can be cut."""
+"""Videos without a poster: stored, named, and repaired when a poster can be cut."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def services(ledger, clock):
 
 @pytest.fixture
 def stored(services, orders, ledger, clip, tmp_path):
-    """Store a video, as its collector does, from what is known of its file."""
+    """Store a video as its collector does, with a given inspection of its file."""
 
     def store(inspection: Inspection):
         order = orders.make(State.SUCCEEDED, "cat")
@@ -76,7 +76,7 @@ def test_a_video_without_a_poster_is_stored(services, stored):
 
 
 def test_a_file_that_cannot_be_read_is_stored(services, stored, clip):
-    """It was paid for; what is not known of it is null (l4)."""
+    """A file that cannot be read is stored, since it was paid for, with null for unknown facts (l4)."""
     order = stored(Inspection(None, "no decoder", None, "no decoder"))
     assert services.store.objects[order.video_key] == clip
     manifest = manifest_of(services, order)

@@ -23,7 +23,7 @@ PUBLIC, LOCAL = "https://api.example.com", "http://127.0.0.1:8010"
     ],
 )
 def test_it_is_on_unless_the_api_is_on_this_machine(base_url, option, on):
-    """The option decides; without it a public API has it and a local one has not."""
+    """The option switches the preflight; by default it is on for a public API and off for a local one."""
     assert SeedanceResource(base_url=base_url, preflight=option).policy().preflight is on
 
 

@@ -53,7 +53,7 @@ def collected(ledger, orders, clock, store, tmp_path):
 
 
 def test_a_video_in_hevc_gets_a_preview(collected, store, tmp_path):
-    """Beside the video, which stays as it was delivered; the manifest names it."""
+    """A video in HEVC gets a preview beside it, which the manifest names; the video stays as delivered."""
     order = collected()
     assert order.preview_key == order.video_key.replace("video.mp4", "preview.mp4")
     assert order.preview_problem is None
@@ -67,7 +67,7 @@ def test_a_video_in_hevc_gets_a_preview(collected, store, tmp_path):
 
 @pytest.mark.parametrize(("codec", "previews"), [("libx264", True), ("libx265", False)])
 def test_no_preview_is_made_without_need(collected, store, codec, previews):
-    """Neither of what browsers play, nor where none was asked for."""
+    """No preview is made of what browsers play, nor without the option."""
     order = collected(codec, previews=previews)
     assert (order.preview_key, order.preview_problem) == (None, None)
     assert [key for key in store.objects if "preview" in key] == []
@@ -77,7 +77,7 @@ def test_no_preview_is_made_without_need(collected, store, codec, previews):
     "error", [MediaError("no preview can be made"), StoreError("S3 refuses"), OSError("no process")]
 )
 def test_a_video_without_its_preview_is_stored(collected, store, monkeypatch, error):
-    """With its manifest; the reason is kept in the ledger."""
+    """A video without its preview is stored with its manifest, and the ledger keeps the reason."""
 
     def fail(*_: object) -> None:
         raise error
@@ -89,13 +89,13 @@ def test_a_video_without_its_preview_is_stored(collected, store, monkeypatch, er
 
 
 def test_a_preview_is_an_object_of_its_order():
-    """So an audit finds no unmatched object in it."""
+    """A preview belongs to its order, so that an audit finds no unmatched object."""
     keys = object_keys(PREFIX, "spots", "cat", "0123456789abcdef", 1)
     assert (order_folder(keys.preview).file, order_folder(keys.preview).partition) == ("preview", "cat")
 
 
 def test_the_gallery_plays_the_preview(ledger, orders):
-    """In tiles and in the panel; what is downloaded is the video itself."""
+    """The gallery plays the preview in tiles and in the panel, and downloads the video itself."""
     plain = orders.make(State.STORED, "dog", artifacts={"preview_problem": "it takes too long"})
     order = orders.make(State.STORED, "cat", artifacts={"preview_key": "seedance/spots/cat/1-a1/preview.mp4"})
     client = Client(create_gallery(ledger, unreached_store()))

@@ -46,7 +46,7 @@ def test_dates_are_utc_unless_they_say_otherwise(tmp_path):
 
 
 def test_all_problems_are_reported_at_once(tmp_path):
-    """One look at the message is enough to repair the file, and it begins with the setting."""
+    """All problems are reported at once, in a message that begins with the setting."""
     text = rows(
         "type: seedance-9, resolution: 8k, usd_per_second: -1, colour: red",
         f"{FAST}, usd_per_second: 1, valid_until: 2026-01-01",
@@ -71,7 +71,7 @@ def test_all_problems_are_reported_at_once(tmp_path):
     [("none.yaml", "cannot be read: No such file"), (".", "is a folder"), ("a\0b", "cannot be read: ")],
 )
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path, name, message):
-    """A path that leads nowhere is said with the path."""
+    """A file that cannot be read is a problem that names the path."""
     with pytest.raises(PriceFileError) as caught:
         load_catalog(f"{tmp_path}/{name}")
     [problem] = caught.value.problems
@@ -127,7 +127,7 @@ def test_any_content_gives_a_catalog_or_problems(tmp_path_factory, content):
 
 
 def test_without_a_file_the_packaged_prices_count():
-    """An empty setting is none."""
+    """Without a file, or with an empty setting, the packaged prices count."""
     assert load_catalog("") is Catalog.load()
 
 

@@ -1,4 +1,4 @@
-"""Prompt files in Dagster: what the tick says of them, their asset and its check, and `sync --prune`."""
+"""Prompt files in Dagster: messages of the tick, their asset and its check, and `sync --prune`."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Location:
         return [{Path(str(row.data["file"])).stem: dict(row.data) for row in table} for table in tables]
 
     def check(self) -> dg.AssetCheckEvaluation:
-        """Return what the newest tick with a change said of the check."""
+        """Return the check's result in the newest tick with a change."""
         key = dg.AssetCheckKey(FILES, "prompt_files_readable")
         record = self.instance.get_latest_asset_check_evaluation_record(key)
         return record.event.dagster_event.event_specific_data
@@ -114,7 +114,7 @@ def location(tmp_path, monkeypatch) -> Iterator[Location]:
 
 
 def test_a_new_file_is_said_until_the_code_location_is_reloaded(location):
-    """The tick says which button to press, and the asset shows which file waits (case d8)."""
+    """Until a reload the tick says which button to press, and the asset shows the new file (case d8)."""
     location.write("launch", "owl")
     reason = "\N{WARNING SIGN} launch: a new prompt set; reload the code location to see it; "
     assert location.tick().startswith(reason)
@@ -161,7 +161,7 @@ def prune(location: Location, monkeypatch: pytest.MonkeyPatch, *options: str) ->
 
 
 def test_a_file_that_is_gone_withdraws_nothing_until_a_person_says_so(location, monkeypatch, capfd):
-    """It may lie on a mount that is away: the tick says what is queued, and `sync --prune` withdraws it."""
+    """For a missing file, perhaps on a missing mount, only `sync --prune` withdraws queued orders."""
     path = location.write("launch", "owl", "fox")
     location.reload()
     location.tick()

@@ -37,7 +37,7 @@ def asset_names(prompt_sets) -> set[str]:
 
 
 def test_a_set_of_a_prefix_that_did_not_change_stays_the_same(tmp_path, monkeypatch):
-    """So its partitions are not made again at each tick."""
+    """A set without changes stays the same object under a prefix, so ticks do not rebuild its partitions."""
     monkeypatch.setattr(places, "_RECENT_NS", 0)  # otherwise a file that was written just now is read again
     file = tmp_path / "pets.csv"
     file.write_text("prompt\na cat\n")
@@ -51,7 +51,7 @@ def test_a_set_of_a_prefix_that_did_not_change_stays_the_same(tmp_path, monkeypa
 
 
 def test_files_are_read_at_each_use(tmp_path):
-    """A set is what its file holds now."""
+    """Files are read at each use, so a set is always what its file holds now."""
     source = PromptSource(tmp_path)
     (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
     assert list(source.load_set("spots").partitions) == ["cat"]

@@ -1,4 +1,4 @@
-"""Sets with drafts and finals: two requests of one shot, and what may not be written."""
+"""Sets with drafts and finals: two requests of one shot, and the errors of such files."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_what_cannot_be_is_refused(tmp_path, old, new, expected):
 
 
 def test_a_problem_of_both_is_said_once(tmp_path):
-    """A mistake in the prompt itself is not repeated for its final."""
+    """A problem of both draft and final is reported once."""
     problems = problems_of(tmp_path, SPOTS.replace("{id: cat,", "{id: cat, duration: 99,"))
     assert problems.count("duration") == 1
 

@@ -1,4 +1,4 @@
-"""Workbooks with rows, columns and sheets that people do not see: nothing of them is ordered unseen."""
+"""Workbooks with hidden rows, columns and sheets: nothing hidden is ordered."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_row_that_a_filter_hides_is_not_ordered(tmp_path):
 
 
 def test_many_hidden_rows_are_one_error(tmp_path):
-    """Hidden rows without a value are none of it."""
+    """Many hidden rows are one error, in which rows without a value do not count."""
     book = new_book()
     for row in range(5, 30):
         book.active.cell(row, 2, None if row % 2 else f"A cat on {row} roofs")
@@ -75,7 +75,7 @@ def test_a_set_refuses_hidden_rows_where_it_refuses_bad_ones(tmp_path):
     ],
 )
 def test_a_hidden_column_is_named(tmp_path, column, expected, severity, message):
-    """One that changes videos keeps the file out; a tag changes none."""
+    """A hidden column that changes videos is an error of the file; a hidden tag is a warning."""
     book = new_book()
     book.active.column_dimensions[column].hidden = True
     loaded = load_book(tmp_path, book)

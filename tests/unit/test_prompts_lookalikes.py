@@ -1,4 +1,4 @@
-"""Columns that resemble a field and are none, and tags that are meant."""
+"""Columns that resemble a field but are not one, and intended tags."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ from seedance_dagster.prompts.lookalikes import field_meant
     ],
 )
 def test_a_name_that_resembles_a_field_is_recognized(name, field):
-    """Case, blanks, signs, plurals, units, invisible characters and other languages make no other name."""
+    """Case, blanks, signs, plurals, units, invisible characters and languages do not hide a field."""
     assert field_meant(name) == field
 
 
@@ -95,7 +95,7 @@ def test_a_name_that_resembles_a_field_is_recognized(name, field):
     ],
 )
 def test_fields_and_other_names_resemble_nothing(name):
-    """A tag of another name stays one."""
+    """Fields and unrelated names resemble nothing, so a tag stays a tag."""
     assert field_meant(name) is None
 
 
@@ -125,13 +125,13 @@ def test_each_column_that_resembles_a_field_is_one_error(tmp_path):
 
 @pytest.mark.parametrize("prefix", ["tag:", "tags.", "tags:"])
 def test_a_tag_that_is_meant_is_named_so(tmp_path, prefix):
-    """The prefix is no part of the tag's name."""
+    """A prefix marks an intended tag, and is not part of its name."""
     prompt = only_prompt(csv_file(tmp_path, f"prompt,{prefix}Duration", "a cat,long"))
     assert prompt.tags == {"Duration": "long"}
 
 
 def test_every_kind_of_table_is_looked_at(tmp_path):
-    """JSONL and Parquet have columns as well."""
+    """Lookalikes are found in every kind of table, also in JSONL and Parquet."""
     lines = "\n".join(
         json.dumps({"prompt": f"a cat {n}", "imageUrls": ["https://x/y.png"]}) for n in range(5)
     )
@@ -205,5 +205,5 @@ def test_objects_of_too_many_keys_are_refused(tmp_path):
 
 
 def test_a_name_of_megabytes_resembles_nothing():
-    """To compare it would take minutes."""
+    """A name of megabytes resembles nothing, since comparing it would take minutes."""
     assert field_meant("k" * 5_000_000) is None

@@ -95,7 +95,7 @@ def test_ids_do_not_depend_on_the_order_of_anything(tmp_path):
 
 
 def test_what_a_prompt_sets_itself_does_not_vary(tmp_path):
-    """A prompt's own field or tag wins over the matrix, which varies in the defaults' place."""
+    """A prompt's own field or tag wins over the matrix, whose values replace only defaults."""
     text = """
 name: own
 defaults: {duration: 9}
@@ -180,7 +180,7 @@ prompts: [{{id: a, prompt: "{prompt}"}}]
     ],
 )
 def test_a_field_without_effect_is_said(tmp_path, field, problem):
-    """Nothing that stands in a set is without effect and without a word."""
+    """A field of a set without effect is reported."""
     assert problem in problems_of(tmp_path, f"name: a\n{field}\nprompts: [{{prompt: A cat}}]")
 
 

@@ -27,7 +27,7 @@ def error_of(folder: Path) -> str:
 
 
 def test_columns_are_mapped_and_the_rest_are_tags(tmp_path):
-    """The table is no set of its own; a column that a mapped field leaves over is a tag."""
+    """Columns are mapped to fields and the others are tags, and the table is not a set of its own."""
     (tmp_path / "shots.csv").write_text(SHOTS)
     (tmp_path / "launch.yaml").write_text(
         "name: launch\nsource: shots.csv\ncolumns: {prompt: caption_en, id: shot}\ndefaults: {duration: 7}\n"
@@ -42,7 +42,7 @@ def test_columns_are_mapped_and_the_rest_are_tags(tmp_path):
 
 
 def test_only_listed_columns_become_tags(tmp_path):
-    """A listed column is meant, whatever it resembles; the others are not read."""
+    """Only listed columns become tags, whatever they resemble; the others are not read."""
     (tmp_path / "shots.csv").write_text("prompt,Duration,lens\nA cat,long,35mm\n")
     (tmp_path / "launch.yaml").write_text("{name: launch, source: shots.csv, tags: [Duration]}")
     [(_, _, tags)] = rows(tmp_path)["launch"]

@@ -1,4 +1,4 @@
-"""Texts that are no prompts, and files that are no prompt files: none of their lines is paid for."""
+"""Texts that are not prompts, and files that are not prompt files: none of their lines is paid for."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_cell_without_a_value_is_empty_however_it_is_written(tmp_path, marker)
     ("written", "ratio"), [("16:09", "16:9"), ("09:16", "9:16"), ("04:03:00", "4:3"), (" 21:9 ", "21:9")]
 )
 def test_a_ratio_that_a_spreadsheet_took_for_a_time_is_read(tmp_path, written, ratio):
-    """Excel writes 16:9 as 16:09."""
+    """A ratio that a spreadsheet took for a time, such as 16:09, is read."""
     prompt = only_prompt(load(tmp_path, "a.csv", f"prompt,aspect_ratio\n{CAT},{written}\n"))
     assert prompt.request.aspect_ratio == ratio
 
@@ -74,7 +74,7 @@ def test_a_text_file_of_another_format_is_refused(tmp_path, first, ending):
     ["A prompt, read aloud", "[wide shot] A cat", "Prompt engineer at work", "{style} cat", "Name: Ann"],
 )
 def test_a_text_that_only_begins_like_another_format_is_read(tmp_path, first):
-    """Brackets and commas are a part of prompts."""
+    """A text that only begins like another format is read, brackets and commas included."""
     assert only_prompt(load(tmp_path, "a.txt", first)).request.prompt == first
 
 
@@ -86,7 +86,7 @@ def test_a_comment_in_a_text_file_is_said(tmp_path):
 
 
 def test_a_header_that_is_repeated_is_no_prompt(tmp_path):
-    """Files that were put together have one for each part."""
+    """A repeated header, as in concatenated files, is not a prompt."""
     loaded = load(tmp_path, "a.csv", f"prompt,wave\n{CAT},1\nprompt,wave\nA dog,2\n")
     [(place, _, message)] = problems_of(loaded)
     assert (place, message[:18]) == ("line 3", "repeats the header")
@@ -121,7 +121,7 @@ def test_a_file_that_is_something_else_is_refused_as_a_whole(tmp_path, suffix, c
 
 
 def test_a_pointer_in_the_place_of_a_packed_file_is_named(tmp_path):
-    """Large Parquet files are what Git LFS is used for."""
+    """A Git LFS pointer in place of a packed file is named."""
     [(_, _, message)] = problems_of(load(tmp_path, "a.parquet", LFS))
     assert message == "is a pointer of Git LFS, not the file itself; run: git lfs pull"
 
@@ -162,7 +162,7 @@ def test_a_pointer_in_the_place_of_a_packed_file_is_named(tmp_path):
     ],
 )
 def test_a_file_of_another_shape_is_one_problem_with_what_to_do(tmp_path, name, content, message):
-    """The advice is about what is there, and leads to a file that can be read."""
+    """A file of another shape is one problem, whose advice leads to a readable file."""
     [(place, _, problem)] = problems_of(load(tmp_path, name, content))
     assert place is None
     assert message in problem

@@ -1,4 +1,4 @@
-"""Packed tables that say of themselves less than is true: their process ends, not this one."""
+"""Packed tables that understate their size: they end the reading process, not this one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def arrow(table: pa.Table, compression: str) -> bytes:
 
 
 def varint(value: int, length: int) -> bytes:
-    """Return a number as Parquet's description has it, in so many bytes."""
+    """Return a number as Parquet's description has it, in a given number of bytes."""
     groups = [(2 * value >> 7 * place) & 127 | 128 for place in range(length)]
     return bytes([*groups[:-1], groups[-1] & 127])
 

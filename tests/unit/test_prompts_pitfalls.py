@@ -65,7 +65,7 @@ def test_values_that_are_no_texts_say_so(tmp_path, text, message):
     "text", ["no", "on", "1e3", "2026-04-05", "007", "16:9", "12:30:45", "0x1F", "1_000"]
 )
 def test_texts_of_other_yaml_versions_stay_texts(tmp_path, text):
-    """They are taken as they stand."""
+    """Texts that only other YAML versions convert stay as they are written."""
     [prompt_set] = yaml_set(tmp_path, text).sets
     assert prompt_set.prompts[0].request.prompt == text
 
@@ -113,7 +113,7 @@ def test_texts_that_yaml_leaves_whole_are_not_mentioned(tmp_path, text):
 
 
 def test_a_comment_behind_another_field_is_one(tmp_path):
-    """Nobody is warned of comments where people write them."""
+    """A comment behind another field gives no warning."""
     text = "name: a # the name\nprompts:\n- id: b # the id\n  duration: 5 # seconds\n  prompt: x\n"
     assert load(tmp_path, "a.yaml", text).problems == ()
 

@@ -1,4 +1,4 @@
-"""Prompt files as spreadsheets, pandas and people write them: read where they are clear, else named."""
+"""Prompt files as spreadsheets, pandas and people write them: clear ones are read, others named."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_what_is_not_clear_in_a_table_is_named(tmp_path, text, message):
 
 
 def test_a_text_file_has_a_prompt_on_each_line(tmp_path):
-    """Blank lines are skipped, and no sign means anything (p4)."""
+    """A text file has a prompt on each line, without special characters; blank lines are skipped (p4)."""
     [prompt_set] = load(tmp_path, "spots.txt", f'\ufeff{CAT}\r\n\n  \n# {DOG}, "running"\n').sets
     assert [prompt.request.prompt for prompt in prompt_set.prompts] == [CAT, f'# {DOG}, "running"']
 
@@ -103,7 +103,7 @@ def test_a_workbook_below_empty_rows_and_with_the_index_of_pandas(tmp_path):
     "name", ["~$spots.xlsx", "README.txt", "license.txt", "Notes.txt", "requirements.txt", ".x.txt"]
 )
 def test_texts_beside_prompts_are_no_prompts(tmp_path, name):
-    """Nothing is offered for money that people only wrote down beside their prompts."""
+    """Texts that people keep beside their prompts are not prompts."""
     (tmp_path / "a.yaml").write_text("{name: a, prompts: [{prompt: x}]}")
     (tmp_path / name).write_text("To do\n")
     loaded = load_prompt_sets(tmp_path)

@@ -1,4 +1,4 @@
-"""Rights of sets, prompts and references: what is carried along, and what may not be written."""
+"""Rights of sets, prompts and references: their rules, and the errors of such files."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_what_are_no_rights_is_refused(folder, value, expected, of_set):
     ],
 )
 def test_rights_without_effect_are_refused(folder, old, new, expected):
-    """Rights of a reference that no prompt has are a slip."""
+    """Rights of a reference that no prompt has are an error."""
     loaded = load(folder, "set.yaml", SPOTS.replace(old, new))
     assert loaded.sets == ()
     assert expected in "\n".join(map(str, loaded.errors))

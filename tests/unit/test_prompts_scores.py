@@ -49,7 +49,7 @@ def test_a_set_lists_scores_with_and_without_thresholds(tmp_path):
 
 
 def test_a_set_without_scores_has_none(tmp_path):
-    """Nor a rule: people decide."""
+    """A set without `scores` has neither scores nor a rule."""
     prompt_set = only_set(tmp_path, "name: mugs\nprompts: [{id: mug, prompt: A mug}]")
     assert (prompt_set.scores, prompt_set.accept) == ((), None)
 

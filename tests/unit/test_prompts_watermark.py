@@ -1,4 +1,4 @@
-"""`remove_watermark` in prompt files: what it may be, what it needs, and what it identifies."""
+"""`remove_watermark` in prompt files: its values, its price and its effect on the identity."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write(folder, row):
 
 @pytest.mark.parametrize("task_type", ["seedance-2-preview", "seedance-2-fast"])
 def test_any_type_may_ask_for_it(tmp_path, prices, task_type):
-    """It is no field of the first task."""
+    """Any task type may ask for the removal, which is not a field of the first task."""
     asked = PREVIEW | {"task_type": task_type, "remove_watermark": True}
     request = only_prompt(load_prompts(tmp_path, asked, prices=prices)).request
     assert request.remove_watermark
@@ -44,7 +44,7 @@ def test_false_is_the_same_as_nothing(tmp_path, prices):
 
 @pytest.mark.parametrize(("cell", "removed"), [("true", True), ("FALSE", False), ("", False)])
 def test_a_column_of_a_table(tmp_path, prices, cell, removed):
-    """Tables say it as they say the sound."""
+    """A column of a table sets the removal, as another one sets the sound."""
     text = f"prompt,task_type,remove_watermark\na cat,seedance-2-preview,{cell}\n"
     assert only_prompt(load(tmp_path, "spots.csv", text, prices=prices)).request.remove_watermark is removed
 

@@ -95,7 +95,7 @@ def test_one_more_take_pays_for_that_take_alone(plan):
 
 
 def test_subfolders_are_not_read(plan, tmp_path):
-    """One folder is one folder."""
+    """Prompt files in subfolders are not read."""
     inner = tmp_path / "prompt_sets" / "inner"
     inner.mkdir()
     (inner / "dogs.json").write_text(json.dumps({"name": "dogs", "prompts": PROMPTS}))

@@ -154,7 +154,7 @@ def test_an_echo_is_learned_from_a_known_task(marking, clock, echo, learned_echo
 
 
 def test_posts_without_a_webhook_carry_no_mark(engine, clock):
-    """Nothing is learned from them."""
+    """POSTs without a webhook carry no mark, and nothing is learned from them."""
     assert learn(engine, clock).mark is None
     assert echo_of(engine) is None
 

@@ -1,4 +1,4 @@
-"""An order whose POST alone is refused for ever: the others are sent."""
+"""An order whose POST alone is always refused: the others are sent."""
 
 from __future__ import annotations
 

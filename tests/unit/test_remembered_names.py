@@ -71,7 +71,7 @@ def test_a_name_that_another_file_has_now_is_that_file_s(folder, tmp_path):
 
 @pytest.mark.parametrize("content", ["", "[]", '{"sets": 3}', '{"sets": {"a.yaml": "../x", "b": 3}}'])
 def test_a_memory_that_cannot_be_used_is_none(folder, tmp_path, content):
-    """It is written again."""
+    """A memory that cannot be used counts as empty and is written again."""
     memory = tmp_path / "memory"
     names(folder, memory)
     [file] = memory.iterdir()

@@ -1,4 +1,4 @@
-"""The decision to start a run: a table."""
+"""The decision to start a run, as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores: what may be declared."""
+"""Declarations of scores."""
 
 from __future__ import annotations
 

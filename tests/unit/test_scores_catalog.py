@@ -74,7 +74,7 @@ def test_all_scores_of_a_video_decode_it_once(monkeypatch):
 
 
 def test_a_built_in_score_can_be_sent_to_another_process():
-    """It is pickled by name."""
+    """A built-in score can be sent to another process, pickled by name."""
     sent = pickle.loads(pickle.dumps(BUILTIN["motion"]))
     assert sent.measure(Stored(make_film([texture()]))) == {"motion": 0}
 

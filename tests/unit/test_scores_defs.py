@@ -66,7 +66,7 @@ def test_only_sets_with_scores_have_the_asset():
 
 
 def test_two_scores_of_a_name_are_refused_when_the_definitions_are_built():
-    """Before anything runs."""
+    """Two scores of one name are refused when the definitions are built."""
     with pytest.raises(ScoreError, match="two scores are named 'size'"):
         build(make_prompt_set("a"), scores=[SIZE, Score("size", "1", lambda _: {}, ("weight",))])
 

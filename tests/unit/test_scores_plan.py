@@ -36,7 +36,7 @@ def problems_of(prompt_set: PromptSet, own: tuple[Score, ...] | None = ()) -> li
 
 
 def test_a_set_without_scores_has_no_plan():
-    """Nothing is run for it."""
+    """A set without scores has no plan, so nothing runs for it."""
     assert plan_of(asking(), ()) == (None, [])
 
 
@@ -50,13 +50,13 @@ def test_a_set_has_the_scores_of_its_code_location_and_its_own():
 
 
 def test_a_rule_alone_is_a_plan():
-    """Its checks need no score."""
+    """A rule alone is a plan, since its checks need no score."""
     plan = planned(asking(rule=AcceptRule(True)))
     assert (plan.scores, plan.accept) == ((), AcceptRule(True))
 
 
 def test_the_plan_changes_with_versions_thresholds_and_rule():
-    """All videos are looked at again then, and not otherwise."""
+    """Versions, thresholds and rule change the plan, and nothing else does."""
     newer = Score("smile", "2", lambda _: {}, ("smile",))
     plans = [
         planned(asking(), SMILE),
@@ -118,13 +118,13 @@ def test_a_rule_that_names_no_score_of_the_set_is_an_error():
     ],
 )
 def test_two_scores_cannot_share_a_name(own, problem):
-    """Nor two values: a threshold names one of them."""
+    """Two scores, or two values, cannot share a name, since a threshold names one."""
     with pytest.raises(ScoreError, match=problem):
         check_scores(own)
 
 
 def test_a_code_location_may_choose_built_in_scores():
-    """For all of its sets."""
+    """A code location may choose built-in scores for all of its sets."""
     from seedance_dagster.scores.catalog import BUILTIN
 
     check_scores([BUILTIN["motion"], SMILE])

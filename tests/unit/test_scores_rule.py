@@ -66,7 +66,7 @@ def test_a_video_that_meets_the_rule_is_accepted(services, video, ledger):
 
 
 def test_without_checks_the_scores_alone_decide(services, video):
-    """As the rule says."""
+    """Without checks in the rule, the scores alone decide."""
     video("fox", 0.4, duration_s=2.0)
     assert judge(services, all_checks=False, motion=">=0.2") == {"fox": "accepted by rule"}
 

@@ -122,7 +122,7 @@ def test_videos_are_scored_once(services, stored, measured):
 
 
 def test_a_set_without_videos_is_finished(services, ledger, measured):
-    """Its plan is remembered."""
+    """A set without videos is finished, and its plan remembered."""
     assert changed(services, plan(score(measured))) == {}
     assert ledger.scored.due_sets({"spots": plan(score(measured)).digest}) == {}
 
@@ -184,7 +184,7 @@ def test_a_bad_score_is_named_and_the_others_go_on(
 
 
 def test_a_score_that_failed_is_measured_again_when_asked_for(services, stored, measured):
-    """Those that gave values are not."""
+    """On request a failed score is measured again, but not those with values."""
     stored("cat", "dog")
     changed(services, plan(score(raises, "bad"), score(measured)))
     repaired = plan(score(lambda _: {"bad": 1.0}, "bad"), score(measured))

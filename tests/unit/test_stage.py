@@ -44,7 +44,7 @@ async def until_idle(pool: WorkerPool) -> None:
 
 
 async def test_a_pool_is_not_idle_from_the_look_to_the_end_of_the_work():
-    """A look leases orders before it returns: the pool is busy from then on."""
+    """A pool is busy from the start of a look, which leases orders before it returns."""
     stage = Stage()
 
     async def handled(order, error) -> None:

@@ -1,4 +1,4 @@
-"""Stand-ins of tests are called as the real parts."""
+"""Stand-ins of tests have the interfaces of the real parts."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_the_first_ones_that_fit_are_ordered(services, ledger, videos, points, f
 
 
 def test_a_repeated_request_is_left_out_together_with_the_first(services, ledger):
-    """Otherwise it would be ordered in its place, beyond the limit."""
+    """A repeated request is left out with the first one, or it would be ordered in its place."""
     keys, declined = split(services, day(0.5), keys=("p0", "p3"))
     assert (keys, list(declined)) == ([], ["p0", "p3"])
     assert ledger.partitions.postponed("spots") == {"p0", "p3"}

@@ -36,7 +36,7 @@ def test_other_names_are_no_matter():
 
 
 def test_the_log_of_a_code_location_names_it(tmp_path, caplog, monkeypatch):
-    """It loads all the same."""
+    """The log of a code location names a misspelled variable, and the location loads."""
     monkeypatch.chdir(tmp_path)
     definitions_from_environ({"SEEDANCE_S3_BUKET": "videos"})
     assert "SEEDANCE_S3_BUKET is not a setting and has no effect; SEEDANCE_S3_BUCKET is one" in caplog.text

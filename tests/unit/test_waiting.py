@@ -1,4 +1,4 @@
-"""A run that waits says for what, and a sensor that does not tick is said with the remedy."""
+"""A waiting run names what it waits for, and the remedy for a sensor that does not tick."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_a_watch_over_no_orders_is_over(watch):
 
 
 def test_each_order_is_watched_once(watch):
-    """An id counts once."""
+    """An order that is given twice is watched once."""
     assert watch(1, 2, 3, 1, 2).pending() == [1, 2, 3]
 
 

@@ -1,4 +1,4 @@
-"""One word for each thing: names and words that were given up do not come back."""
+"""One word for each thing: abandoned names and words do not come back."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_words_that_were_given_up_are_gone(paths):
 
 
 def test_a_docstring_begins_with_a_sentence():
-    """It says what the function does; it is not half a question."""
+    """Docstrings begin with a sentence that says what the function does, not with half a question."""
     assert [
         shown(path, line, text.splitlines()[0])
         for path in (*PACKAGE, *OTHER_CODE)

@@ -140,7 +140,7 @@ async def test_orders_are_released_however_the_work_ends(services, ledger, new_o
 
 
 async def test_no_work_begins_without_a_key(services):
-    """A missing key is raised before anything is done."""
+    """Without a key an error is raised before any work begins."""
 
     def no_key():
         raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")

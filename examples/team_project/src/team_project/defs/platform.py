@@ -1,4 +1,4 @@
-"""What the team had before: its executor, and its own S3."""
+"""The executor and the S3 resource that the team had before."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from dagster_aws.s3 import S3Resource
 
 @dg.definitions
 def platform() -> dg.Definitions:
-    """Return what all assets of the project share."""
+    """Return the executor and the resource that all assets of the project share."""
     return dg.Definitions(executor=dg.multiprocess_executor, resources={"s3": S3Resource()})
