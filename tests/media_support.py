@@ -14,7 +14,7 @@ import av
 FPS = 24
 _FAST = {
     "libx264": {"preset": "ultrafast"},
-    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
+    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:crf=51"},
 }
 
 

@@ -121,7 +121,8 @@ def render_clip(
     ) as container:
         container.metadata.update({"title": task_id, "comment": comment})
         stream = _add_stream(container, size, codec)
-        for start, key in zip(starts, _encode(stream, pictures), strict=True):
+        packets = _encode(stream, [_frame(picture, stream) for picture in pictures])
+        for start, key in zip(starts, packets, strict=True):
             length = _GROUP if start != starts[-1] else frames - start
             for offset, data in enumerate((key, *_skips(size, codec))[:length]):
                 _write(container, stream, data, position=start + offset, key=offset == 0)
@@ -134,7 +135,7 @@ def _skips(size: tuple[int, int], codec: str) -> tuple[bytes, ...]:
     picture = Image.new("RGB", size, (128, 128, 128))
     with av.open(io.BytesIO(), "w", format="mp4") as container:
         stream = _add_stream(container, size, codec)
-        key, *skips = _encode(stream, [picture] * (_GROUP + _EXTRA_FRAMES), keys=False)
+        key, *skips = _encode(stream, [_frame(picture, stream)] * (_GROUP + _EXTRA_FRAMES), keys=False)
         _write(container, stream, key, position=0, key=True)
     return tuple(skips)
 
@@ -161,11 +162,14 @@ def _available(codec: str) -> _Codec:
     return _CODECS["h264"]
 
 
-def _encode(stream: VideoStream, pictures: list[Image.Image], *, keys: bool = True) -> list[bytes]:
+def _frame(picture: Image.Image, stream: VideoStream) -> VideoFrame:
+    rgb: VideoFrame = VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]  # PyAV has no types here
+    return rgb.reformat(format=stream.pix_fmt)
+
+
+def _encode(stream: VideoStream, frames: list[VideoFrame], *, keys: bool = True) -> list[bytes]:
     packets = []
-    for position, picture in enumerate(pictures):
-        rgb: VideoFrame = VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]  # PyAV has no types here
-        frame = rgb.reformat(format=stream.pix_fmt)
+    for position, frame in enumerate(frames):
         frame.pts = position
         frame.time_base = _TICK
         if keys:

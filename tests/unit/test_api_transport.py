@@ -122,7 +122,7 @@ async def test_a_host_that_speaks_no_tls_was_sent_nothing():
 
     async with serving(answer) as plain:
         secure = SeedanceClient(
-            api_key=SecretStr(KEY), base_url=plain._base_url.replace("http:", "https:"), post_timeout_s=5
+            api_key=SecretStr(KEY), base_url=plain._base_url.replace("http:", "https:"), post_timeout_s=1
         )
         async with secure:
             with pytest.raises(NotSentError):

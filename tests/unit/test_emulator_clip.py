@@ -97,7 +97,7 @@ def test_prompt_is_kept_in_the_file():
 )
 def test_any_prompt_can_be_drawn(prompt):
     """Long, wide and strange prompts give a video too, with its index in front."""
-    data = render(prompt, duration=15)
+    data = render(prompt, duration=4)
     assert data.index(b"moov") < data.index(b"mdat")
 
 
