@@ -89,10 +89,8 @@ class FakeDagster:
             if event.prompt_set == prompt_set and (partitions is None or event.partition in partitions):
                 yield event
 
-    def tasks(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[RecordedEvent]:
-        for event in reversed(self.task_events):
-            if event.prompt_set == prompt_set and (partitions is None or event.partition in partitions):
-                yield event
+    def tasks(self, prompt_set: str) -> Iterator[RecordedEvent]:
+        return (event for event in reversed(self.task_events) if event.prompt_set == prompt_set)
 
     def submissions(self, prompt_set: str) -> Iterator[RecordedEvent]:
         return (event for event in reversed(self.task_observations) if event.prompt_set == prompt_set)

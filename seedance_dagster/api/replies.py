@@ -152,7 +152,7 @@ def proves_no_task(reply: Reply) -> bool:
     | 503 with a page | | a gateway turned it away |
     | a redirect | | nothing behind it saw the request |
 
-    Source: the vendor's facts, "Errors and refusals". All else may have made a task: any other 5xx, a
+    Source: "Refusals" in docs/vendor.md. All else may have made a task: any other 5xx, a
     success without a task, and a body that breaks off.
     """
     if reply.broken:

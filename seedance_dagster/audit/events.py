@@ -46,8 +46,8 @@ class Orchestrator(Protocol):
         """Yield materializations of a set's videos, the newest first; of some partitions, or of all."""
         ...
 
-    def tasks(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[RecordedEvent]:
-        """Yield materializations of a set's tasks, the newest first; of some partitions, or of all."""
+    def tasks(self, prompt_set: str) -> Iterator[RecordedEvent]:
+        """Yield materializations of a set's tasks, the newest first."""
         ...
 
     def submissions(self, prompt_set: str) -> Iterator[RecordedEvent]:

@@ -172,7 +172,8 @@ def test_without_a_url_the_ledger_is_under_dagster_home(location):
     """By default the ledger is beside Dagster's own storage; one that is new there orders nothing (m36)."""
     with location.using(ledger=None):
         assert (
-            f"spots: in this Dagster instance the ledger sqlite:///{location.folder}/" in location.skipped()
+            f"spots: this Dagster instance orders from the ledger sqlite:///{location.folder}/"
+            in location.skipped()
         )
     assert (location.folder / "home" / "seedance" / "ledger.db").is_file()
 

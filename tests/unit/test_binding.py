@@ -76,7 +76,7 @@ def test_another_ledger_is_refused_for_a_bound_set(instance, ledger, other):
     words = str(caught.value)
     for part in (ledger.label, ledger.identity.ledger_id, other.label, other.identity.ledger_id):
         assert part in words
-    assert words.startswith("spots: in this Dagster instance the ledger")
+    assert words.startswith("spots: this Dagster instance orders from the ledger")
     assert "Set SEEDANCE_LEDGER_URL" in words
     assert "seedance-dagster restore" in words
     assert "sync --use-this-ledger" in words
@@ -180,7 +180,7 @@ def test_commands_on_a_ledger_that_the_instance_does_not_know_are_refused(instan
     check_known(instance, other)
     check_ledger(instance, ledger, ["spots"])
     check_known(instance, ledger)
-    with pytest.raises(BindingError, match="prompt sets: in this Dagster instance the ledger"):
+    with pytest.raises(BindingError, match="prompt sets: this Dagster instance orders from the ledger"):
         check_known(instance, other)
 
 

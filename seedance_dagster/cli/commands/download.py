@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -41,21 +42,28 @@ def command(*, prompt_set: str, partitions: Sequence[str], folder: Path, as_json
         videos = videos_of(services, prompt_set, partitions)
         missing = [key for key in partitions if key not in videos]
         folder.mkdir(parents=True, exist_ok=True)
-        done: dict[str, str] = {}
+        outcomes: dict[str, _Outcome] = {}
         with click.progressbar(
             videos.values(), label="Downloading", file=sys.stderr, hidden=as_json
         ) as progress:
             for video in progress:
-                done[video.partition] = _download(video, folder / f"{video.partition}.mp4")
-    refused = sum(not outcome.startswith("is ") for outcome in done.values())
+                outcomes[video.partition] = _download(video, folder / f"{video.partition}.mp4")
     if as_json:
-        print_json({"files": done, "missing": missing})
+        print_json({"files": {key: outcome.text for key, outcome in outcomes.items()}, "missing": missing})
     else:
-        for key, outcome in done.items():
-            click.echo(f"{folder / key}.mp4 {outcome}")
+        for key, outcome in outcomes.items():
+            click.echo(f"{folder / key}.mp4 {outcome.text}")
         for key in missing:
             click.echo(f"{prompt_set}: {key} has no video", err=True)
-    click.get_current_context().exit(1 if missing or refused else 0)
+    complete = not missing and all(outcome.is_there for outcome in outcomes.values())
+    click.get_current_context().exit(0 if complete else 1)
+
+
+class _Outcome(NamedTuple):
+    """The outcome of a download, as a verb phrase, and whether the file holds the video now."""
+
+    text: str
+    is_there: bool
 
 
 def _check_is_path(folder: Path) -> None:
@@ -69,19 +77,21 @@ def _check_is_path(folder: Path) -> None:
         ) from None
 
 
-def _download(video: Video, path: Path) -> str:
-    """Write a video to a file; return the outcome, as a verb phrase."""
+def _download(video: Video, path: Path) -> _Outcome:
+    """Write a video to a file."""
     try:
         if path.exists():
             with path.open("rb") as file:
                 same = hashlib.file_digest(file, "sha256").hexdigest() == video.sha256
-            return "is there already" if same else "was not written: another file of this name is there"
+            if same:
+                return _Outcome("is there already", is_there=True)
+            return _Outcome("was not written: another file of this name is there", is_there=False)
         with tempfile.TemporaryDirectory(prefix=".seedance-", dir=path.parent) as folder:
             part = Path(folder) / path.name
             video.download(part)
             part.rename(path)
     except OSError as error:
-        return f"was not written: {error.strerror}"
+        return _Outcome(f"was not written: {error.strerror}", is_there=False)
     except StoreError as error:
-        return f"was not written: {error}"
-    return "is written"
+        return _Outcome(f"was not written: {error}", is_there=False)
+    return _Outcome("is written", is_there=True)

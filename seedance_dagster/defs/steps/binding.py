@@ -144,7 +144,7 @@ def _another_ledger(sets: str, memory: Memory, ids: Collection[str], ledger: Led
         for ledger_id in ids
     )
     return (
-        f"{sets}: in this Dagster instance the ledger {others} orders for this. The ledger here is "
+        f"{sets}: this Dagster instance orders from the ledger {others}. The ledger here is "
         f"{_describe(ledger.label, ledger.identity.ledger_id)}, which does not know what the other ordered "
         "and paid for, so nothing was ordered or sent. Set SEEDANCE_LEDGER_URL to the other ledger. If that "
         f"is lost, run {_RESTORE}. To use this one as it is, and perhaps pay for everything again, run "

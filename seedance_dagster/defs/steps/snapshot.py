@@ -41,9 +41,9 @@ class DagsterSide:
         """Yield materializations of a set's videos, the newest first; of some partitions, or of all."""
         return _recorded_events(self.instance.fetch_materializations, prompt_set, partitions)
 
-    def tasks(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[RecordedEvent]:
-        """Yield materializations of a set's tasks, the newest first; of some partitions, or of all."""
-        return _recorded_events(self.instance.fetch_materializations, prompt_set, partitions, TASKS)
+    def tasks(self, prompt_set: str) -> Iterator[RecordedEvent]:
+        """Yield materializations of a set's tasks, the newest first."""
+        return _recorded_events(self.instance.fetch_materializations, prompt_set, None, TASKS)
 
     def submissions(self, prompt_set: str) -> Iterator[RecordedEvent]:
         """Yield observations of tasks of a set that were submitted after their order was materialized."""

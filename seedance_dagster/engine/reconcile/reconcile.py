@@ -85,7 +85,9 @@ async def reconcile(worker: Worker, *, now: bool = False) -> ReconcileResult:
     if orders:
         look = await _look(worker, orders, clock)
         await _resolve(worker, look, results)
-    return ReconcileResult(*(tuple(group) for group in vars(results).values()))
+    return ReconcileResult(
+        adopted=tuple(results.adopted), requeued=tuple(results.requeued), uncertain=tuple(results.uncertain)
+    )
 
 
 async def adopt(worker: Worker, order: Order, task: Task, *, how: str) -> Order:
@@ -162,14 +164,8 @@ async def _resolve(worker: Worker, look: _Look, results: _Results) -> None:
     """Adopt, requeue or note a doubt for each order."""
     absent, raced = [], False
     for lost in look.lost:
-        task, near = look.matches.adopted.get(lost.order_id), look.matches.doubts.get(lost.order_id)
-        doubt = (
-            _choice(lost.order, near, look)
-            if near
-            else None
-            if task is None
-            else _too_early(lost, task, look)
-        )
+        task = look.matches.adopted.get(lost.order_id)
+        doubt = _doubt(lost, task, look)
         try:
             if doubt is not None:
                 results.uncertain.append(await _note_doubt(worker, lost.order, doubt))
@@ -230,6 +226,14 @@ async def _resolve_absent(
         reason="no task was made: the history was read twice without it",
     )
     results.requeued.append(requeued)
+
+
+def _doubt(lost: Lost, task: Task | None, look: _Look) -> str | None:
+    """Return why an order stays uncertain for now; None where it has its task, or none in this scan."""
+    near = look.matches.doubts.get(lost.order_id)
+    if near:
+        return _choice(lost.order, near, look)
+    return None if task is None else _too_early(lost, task, look)
 
 
 def _too_early(lost: Lost, task: Task, look: _Look) -> str | None:
