@@ -34,7 +34,7 @@ VIDEOS = 120
 ADVANCERS = (1, 2, 4)
 
 
-def services(url: str, prefix: str, world: dict[str, str]) -> Services:
+def open_services(url: str, prefix: str, world: dict[str, str]) -> Services:
     """Open the engine's services, in any process."""
     import boto3
 
@@ -55,9 +55,9 @@ def work(url: str, prefix: str, world: dict[str, str]) -> None:
     async def ignore(_event: Event) -> None:
         pass
 
-    around = services(url, prefix, world)
-    asyncio.run(advance(around, ignore, owner=worker_name("benchmark")))
-    around.ledger.close()
+    services = open_services(url, prefix, world)
+    asyncio.run(advance(services, ignore, owner=worker_name("benchmark")))
+    services.ledger.close()
 
 
 def videos_a_minute(world: Servers, advancers: int) -> float:
@@ -65,7 +65,7 @@ def videos_a_minute(world: Servers, advancers: int) -> float:
     prefix = f"advancers-{advancers}"
     url = f"sqlite:///{world.folder}/{prefix}.db"
     settings = {"key": world.emulator.api_key, "url": world.emulator.url, "bucket": world.bucket}
-    around = services(url, prefix, settings)
+    services = open_services(url, prefix, settings)
     prompts = PromptSet(
         name="bench",
         prompts=tuple(
@@ -82,8 +82,8 @@ def videos_a_minute(world: Servers, advancers: int) -> float:
         ),
     )
     request = OrderRequest(idempotency_key="benchmark", run_id="benchmark")
-    quotes = quote(around, list(prompts.partitions.values()), request, prompt_set="bench")
-    place_orders(around, quotes, request, budgets=[])
+    quotes = quote(services, list(prompts.partitions.values()), request, prompt_set="bench")
+    place_orders(services, quotes, request, budgets=[])
     context = get_context("spawn")
     processes = [context.Process(target=work, args=(url, prefix, settings)) for _ in range(advancers)]
     began = time.perf_counter()
@@ -92,8 +92,8 @@ def videos_a_minute(world: Servers, advancers: int) -> float:
     for process in processes:
         process.join()
     took = time.perf_counter() - began
-    states = {state: count.orders for (_, state), count in around.ledger.workload.counts().items()}
-    around.ledger.close()
+    states = {state: count.orders for (_, state), count in services.ledger.workload.counts().items()}
+    services.ledger.close()
     assert states == {State.STORED: VIDEOS}, states
     return 60 * VIDEOS / took
 

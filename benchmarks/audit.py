@@ -177,8 +177,8 @@ def marked(value: object, number: int) -> object:
 
 def fill_vendor(folder: Path, all_orders: list[Order]) -> None:
     """Write all tasks, completed and charged."""
-    kept = StateFile(folder)
-    kept.save(
+    state_file = StateFile(folder)
+    state_file.save(
         TaskRecord(
             task_id=str(order.task_id),
             number=order.order_id,
@@ -204,7 +204,7 @@ def fill_vendor(folder: Path, all_orders: list[Order]) -> None:
         )
         for order in all_orders
     )
-    kept.close()
+    state_file.close()
 
 
 class Measured(NamedTuple):

@@ -123,12 +123,12 @@ def measure(running: Servers, keys: list[str], ledger: Ledger, delay_s: float) -
     """Return the seconds of each way, round by round."""
     store = running.open_store("seedance")
     store.client.meta.events.register("before-send.s3.GetObject", lambda **_: time.sleep(delay_s))
-    taken: dict[str, list[float]] = {}
+    times: dict[str, list[float]] = {}
 
     def timed(name: str, work: Callable[[], object]) -> None:
         begin = time.perf_counter()
         work()
-        taken.setdefault(name, []).append(time.perf_counter() - begin)
+        times.setdefault(name, []).append(time.perf_counter() - begin)
 
     copied = running.folder / "copied"
     for _ in range(ROUNDS):
@@ -139,15 +139,15 @@ def measure(running: Servers, keys: list[str], ledger: Ledger, delay_s: float) -
             timed(form, lambda form=form, place=place: export_as(form, ledger, store, place))
             timed(f"{form} again", lambda form=form, place=place: export_as(form, ledger, store, place))
             shutil.rmtree(place)
-    return taken
+    return times
 
 
-def rows_of(delay_s: float, taken: dict[str, list[float]]) -> list[tuple[str, str, str]]:
+def rows_of(delay_s: float, times: dict[str, list[float]]) -> list[tuple[str, str, str]]:
     """Return the rows of the report."""
-    seconds = {name: statistics.median(durations) for name, durations in taken.items()}
+    seconds = {name: statistics.median(durations) for name, durations in times.items()}
     rows = [(f"S3 after {delay_s * 1000:.0f} ms: plain copy", f"{seconds['copy']:.2f} s", "")]
     for form in FORMATS:
-        speed = statistics.median(copy / own for copy, own in zip(taken["copy"], taken[form], strict=True))
+        speed = statistics.median(copy / own for copy, own in zip(times["copy"], times[form], strict=True))
         rows.append((f"{form}", f"{seconds[form]:.2f} s", ""))
         rows.append((f"{form}: share of the copy's speed", f"{speed:.0%}", AIM))
         rows.append((f"{form}: nothing changed", f"{seconds[f'{form} again']:.2f} s", ""))

@@ -70,8 +70,8 @@ def measure(world: Servers, home: Path) -> tuple[float, float, int]:
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         [run] = instance.get_runs()
         [start, *_] = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_START)
-        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey([end_to_end.NAME, "prompts"]))
-        events = instance.fetch_materializations(wanted, limit=PROMPTS).records
+        records_filter = dg.AssetRecordsFilter(asset_key=dg.AssetKey([end_to_end.NAME, "prompts"]))
+        events = instance.fetch_materializations(records_filter, limit=PROMPTS).records
     times = sorted(record.timestamp for record in events)
     books = httpx.get(f"{world.emulator.url}/emulator/books", trust_env=False, timeout=60).json()
     posts = sorted(datetime.fromisoformat(task["created_at"]).timestamp() for task in books["tasks"])

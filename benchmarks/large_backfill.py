@@ -96,9 +96,9 @@ def watch(stack: Stack, folder: Path, backfill: str, within_s: float) -> Watched
     while (now := time.monotonic() - began) < within_s:
         stack.check()
         for name, (query, variables) in _PAGES.items():
-            asked = time.monotonic()
+            query_began = time.monotonic()
             data = ask(stack, query, variables)
-            watched.pages[name].append(time.monotonic() - asked)
+            watched.pages[name].append(time.monotonic() - query_began)
             if name == "runs":
                 watched.runs = Counter(run["status"] for run in data["runsOrError"]["results"])
         watched.stored, watched.ended_s = stored(folder), now
@@ -119,11 +119,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=30.0, help="the longest time to watch")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="seedance-bench-") as temporary:
         folder = Path(temporary)
         texts = [
-            {"id": f"p{number:05}", "prompt": f"a cat, take {number}"} for number in range(asked.prompts)
+            {"id": f"p{number:05}", "prompt": f"a cat, take {number}"} for number in range(options.prompts)
         ]
         prompts = folder / f"{NAME}.jsonl"
         prompts.write_text("".join(json.dumps(text) + "\n" for text in texts), encoding="utf-8")
@@ -142,13 +142,13 @@ def main() -> None:
             balance = {"points": 10**11}  # the default balance would pay for 4,000 videos
             emulator_url = stack.environ["GOAPI_BASE_URL"]
             httpx.post(f"{emulator_url}/emulator/settings", json=balance, trust_env=False).raise_for_status()
-            keys = partitions(stack, asked.prompts)
+            keys = partitions(stack, options.prompts)
             launched = time.time()
             backfill = stack.dagster.api.launch_backfill(
                 [[NAME, asset] for asset in ("prompts", "tasks", "videos")], keys, NAME
             )
             click_s = time.time() - launched
-            watched = watch(stack, folder, backfill, asked.minutes * 60)
+            watched = watch(stack, folder, backfill, options.minutes * 60)
             books = httpx.get(f"{emulator_url}/emulator/books", trust_env=False, timeout=120).json()
     posts = sorted(
         datetime.fromisoformat(task["created_at"]).timestamp() - launched for task in books["tasks"]
@@ -158,8 +158,8 @@ def main() -> None:
         [
             ("answer to the click", f"{click_s:.1f} s", ""),
             ("first POST after the click", f"{posts[0]:.1f} s", f"{AIM_FIRST_POST_S:.0f} s"),
-            ("prompts paid for / twice", f"{len(books['prompts'])} / {twice}", f"{asked.prompts} / 0"),
-            ("videos", f"{watched.stored}", f"{asked.prompts}"),
+            ("prompts paid for / twice", f"{len(books['prompts'])} / {twice}", f"{options.prompts} / 0"),
+            ("videos", f"{watched.stored}", f"{options.prompts}"),
             ("videos a second", f"{watched.stored / watched.ended_s:.1f}", f"{AIM_VIDEOS_S:.0f}"),
             ("runs that failed", f"{watched.runs['FAILURE']}", "0"),
             *(
@@ -171,7 +171,7 @@ def main() -> None:
                 for name, times in watched.pages.items()
             ),
         ],
-        f"{asked.prompts} prompts, {SLOTS} slots, renders of 5 s",
+        f"{options.prompts} prompts, {SLOTS} slots, renders of 5 s",
         f"after {watched.ended_s:.0f} s the backfill was {watched.state}, runs: {dict(watched.runs)}",
     )
 

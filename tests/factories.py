@@ -173,8 +173,8 @@ def make_task(number: int = 1, status: TaskStatus = TaskStatus.PROCESSING, **fie
 
 def read_prompts(ledger: Ledger, prompt_set: str, fingerprints: Mapping[str, str]) -> None:
     """Record new requests of partitions, as if their file had been read and reported to Dagster."""
-    asked = {key: PartitionRequest(fingerprint) for key, fingerprint in fingerprints.items()}
-    ledger.partitions.update(prompt_set, ledger.partitions.requests(prompt_set) | asked)
+    requests = {key: PartitionRequest(fingerprint) for key, fingerprint in fingerprints.items()}
+    ledger.partitions.update(prompt_set, ledger.partitions.requests(prompt_set) | requests)
     ledger.reports.mark_prompts(prompt_set, fingerprints)
 
 

@@ -21,16 +21,16 @@ _MAY_LINK = ("ledger", "books.json")
 """Parts of the names of files that may hold links to the vendor's files; the books have every request."""
 
 
-def leaks(around: Environment, evidence: Evidence) -> list[str]:
+def leaks(environment: Environment, evidence: Evidence) -> list[str]:
     """Return a message for each place where a secret was found."""
     secrets = {
-        "the API key": around.plan.api_key,
-        "the S3 secret": around.environ["AWS_SECRET_ACCESS_KEY"],
+        "the API key": environment.plan.api_key,
+        "the S3 secret": environment.environ["AWS_SECRET_ACCESS_KEY"],
     }
-    if around.plan.webhook_secret is not None:
-        secrets["the webhook's secret"] = around.plan.webhook_secret
+    if environment.plan.webhook_secret is not None:
+        secrets["the webhook's secret"] = environment.plan.webhook_secret
     leaked = []
-    for name, content in _contents(around, evidence):
+    for name, content in _contents(environment, evidence):
         leaked += [f"{kind} is in {name}" for kind, secret in secrets.items() if _holds(content, secret)]
         if b"not-for-manifests" in content and name.endswith("manifest.json"):
             leaked.append(f"the signature of a reference is in {name}")
@@ -44,14 +44,14 @@ def _holds(content: bytes, secret: str) -> bool:
     return any(form.encode() in content for form in forms) or base64.b64encode(secret.encode()) in content
 
 
-def _contents(around: Environment, evidence: Evidence) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(around.folder.rglob("*")):
+def _contents(environment: Environment, evidence: Evidence) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(environment.folder.rglob("*")):
         # The emulator keeps its own state in this folder.
-        if path.is_file() and around.folder / "emulator" not in path.parents:
-            yield str(path.relative_to(around.folder)), path.read_bytes()
+        if path.is_file() and environment.folder / "emulator" not in path.parents:
+            yield str(path.relative_to(environment.folder)), path.read_bytes()
     yield from evidence.objects.items()
-    if around.plan.database == "postgresql":
-        database = Database(around.settings.ledger_url)
+    if environment.plan.database == "postgresql":
+        database = Database(environment.settings.ledger_url)
         with database.reading() as connection:
             for table in metadata.tables.values():
                 rows = connection.execute(sa.select(table)).all()

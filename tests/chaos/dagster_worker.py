@@ -20,43 +20,43 @@ _log = logging.getLogger("chaos")
 _REST_S = 0.2
 
 
-def prepare(around: Environment) -> None:
+def prepare(environment: Environment) -> None:
     """Create the instance's tables and the partitions before the workers start."""
-    (around.folder / "dagster").mkdir()
-    with _instance(around) as instance:
-        for prompt_set in around.plan.sets:
+    (environment.folder / "dagster").mkdir()
+    with _instance(environment) as instance:
+        for prompt_set in environment.plan.sets:
             name = str(prompt_partitions(prompt_set.name).name)
             instance.add_dynamic_partitions(name, list(prompt_set.partitions))
 
 
-def work(around: Environment, role: str) -> None:
+def work(environment: Environment, role: str) -> None:
     """Work as a daemon or as a waiting run of Dagster."""
     logging.getLogger("dagster").setLevel(logging.WARNING)
-    SeedanceResource.open_client = lambda *_: around.open_client()
-    SeedanceResource.policy = lambda self: around.policy
+    SeedanceResource.open_client = lambda *_: environment.open_client()
+    SeedanceResource.policy = lambda self: environment.policy
     definitions = build_seedance_definitions(
-        list(around.plan.sets),
+        list(environment.plan.sets),
         seedance=SeedanceResource(
             api_key=dg.EnvVar("GOAPI_API_KEY"),
-            base_url=around.environ["GOAPI_BASE_URL"],
-            prices=around.environ["SEEDANCE_PRICES"],
+            base_url=environment.environ["GOAPI_BASE_URL"],
+            prices=environment.environ["SEEDANCE_PRICES"],
         ),
         video_store=VideoStoreResource(
-            bucket=around.environ["SEEDANCE_S3_BUCKET"], prefix=around.environ["SEEDANCE_S3_PREFIX"]
+            bucket=environment.environ["SEEDANCE_S3_BUCKET"], prefix=environment.environ["SEEDANCE_S3_PREFIX"]
         ),
         ledger=LedgerResource(url=dg.EnvVar("SEEDANCE_LEDGER_URL")),
     )
-    with _instance(around) as instance:
-        if role in around.plan.runs:
-            _run_until_ended(around, definitions, instance, role)
+    with _instance(environment) as instance:
+        if role in environment.plan.runs:
+            _run_until_ended(environment, definitions, instance, role)
             return
         while not crew.on_termination:
             _tick(definitions, instance)
             time.sleep(_REST_S)
 
 
-def _instance(around: Environment) -> dg.DagsterInstance:
-    return dg.DagsterInstance.local_temp(str(around.folder / "dagster"))
+def _instance(environment: Environment) -> dg.DagsterInstance:
+    return dg.DagsterInstance.local_temp(str(environment.folder / "dagster"))
 
 
 def _tick(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
@@ -71,10 +71,10 @@ def _tick(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
 
 
 def _run_until_ended(
-    around: Environment, definitions: dg.Definitions, instance: dg.DagsterInstance, role: str
+    environment: Environment, definitions: dg.Definitions, instance: dg.DagsterInstance, role: str
 ) -> None:
     """Run a set's step, again and again for the same backfill while an order of the set is open."""
-    prompt_set = around.plan.set_of(role)
+    prompt_set = environment.plan.set_of(role)
     name = prompt_set.name
     keys = list(prompt_set.partitions)
     job = definitions.resolve_implicit_global_asset_job_def()
@@ -88,16 +88,18 @@ def _run_until_ended(
                 "dagster/asset_partition_range_end": keys[-1],
                 "dagster/backfill": f"backfill-{role}",
             },
-            run_config={"ops": {f"{name}_generation": {"config": {"regenerate": around.plan.regenerate}}}},
+            run_config={
+                "ops": {f"{name}_generation": {"config": {"regenerate": environment.plan.regenerate}}}
+            },
         )
         _log_failures(result)
-        if _ended(around, prompt_set):
+        if _ended(environment, prompt_set):
             return
         time.sleep(_REST_S)
 
 
-def _ended(around: Environment, prompt_set: PromptSet) -> bool:
-    ledger = Ledger.open(around.settings.ledger_url)
+def _ended(environment: Environment, prompt_set: PromptSet) -> bool:
+    ledger = Ledger.open(environment.settings.ledger_url)
     try:
         latest = ledger.queries.latest(prompt_set.name)
     finally:

@@ -30,7 +30,7 @@ class Evidence:
         objects: The bucket's objects under the round's prefix, by key.
     """
 
-    around: Environment
+    environment: Environment
     books: dict[str, Any]
     orders: list[Order]
     links: dict[int, list[Link]]
@@ -56,31 +56,33 @@ class Evidence:
         )
 
     @classmethod
-    def gather(cls, around: Environment, books: dict[str, Any]) -> Evidence:
-        store = around.settings.open_store()
-        ledger = Ledger.open(around.settings.ledger_url)
+    def gather(cls, environment: Environment, books: dict[str, Any]) -> Evidence:
+        store = environment.settings.open_store()
+        ledger = Ledger.open(environment.settings.ledger_url)
         try:
             orders = ledger.queries.find()
             links = ledger.partitions.links_of(order.order_id for order in orders)
             owners = {order.lease_owner for order in orders} - {None}
         finally:
             ledger.close()
-        entries = _journal(around.settings.ledger_url)
-        return cls(around, books, orders, links, entries, sorted(map(str, owners)), _objects(store), store)
+        entries = _journal(environment.settings.ledger_url)
+        return cls(
+            environment, books, orders, links, entries, sorted(map(str, owners)), _objects(store), store
+        )
 
 
-def outstanding(around: Environment, books: dict[str, Any]) -> list[str]:
+def outstanding(environment: Environment, books: dict[str, Any]) -> list[str]:
     """Return a message for each thing that has not ended yet and still could."""
-    ledger = Ledger.open(around.settings.ledger_url)
+    ledger = Ledger.open(environment.settings.ledger_url)
     try:
         orders = ledger.queries.find()
         links = ledger.partitions.links_of(order.order_id for order in orders)
     finally:
         ledger.close()
-    wanted = {(prompts.name, key) for prompts in around.plan.sets for key in prompts.partitions}
+    wanted = {(prompts.name, key) for prompts in environment.plan.sets for key in prompts.partitions}
     linked = {(link.prompt_set, link.partition) for of_order in links.values() for link in of_order}
     missing = wanted - linked
-    if around.plan.policy.budgets:
+    if environment.plan.policy.budgets:
         missing = set()  # prompts that the budget has no room for are not ordered
     left = [f"{name}/{key} was never ordered" for name, key in sorted(missing)]
     left += [
@@ -89,7 +91,7 @@ def outstanding(around: Environment, books: dict[str, Any]) -> list[str]:
         for order in orders
         if order.state in OPEN and not excused(order, books, orders)
     ]
-    if around.plan.dagster:
+    if environment.plan.dagster:
         left += [
             f"order {order.order_id} is stored and was not reported to Dagster for {link.partition}"
             for order in orders
@@ -117,22 +119,22 @@ def excused(order: Order, books: dict[str, Any], orders: Sequence[Order]) -> boo
     return order.state is State.SUCCEEDED and broken
 
 
-def unordered(around: Environment, run: str) -> bool:
+def unordered(environment: Environment, run: str) -> bool:
     """Return True when a waiting run has a partition that was never ordered."""
-    prompt_set = around.plan.set_of(run)
-    ledger = Ledger.open(around.settings.ledger_url)
+    prompt_set = environment.plan.set_of(run)
+    ledger = Ledger.open(environment.settings.ledger_url)
     try:
         return not prompt_set.partitions.keys() <= ledger.queries.latest(prompt_set.name).keys()
     finally:
         ledger.close()
 
 
-def waits_for_ever(around: Environment, role: str, books: dict[str, Any]) -> bool:
+def waits_for_ever(environment: Environment, role: str, books: dict[str, Any]) -> bool:
     """Return True for a waiting run with an order that is excused, its own or one of another set."""
-    ledger = Ledger.open(around.settings.ledger_url)
+    ledger = Ledger.open(environment.settings.ledger_url)
     try:
         orders = ledger.queries.find(states=OPEN)
-        current = ledger.queries.latest(around.plan.set_of(role).name).values()
+        current = ledger.queries.latest(environment.plan.set_of(role).name).values()
     finally:
         ledger.close()
     return any(excused(order, books, orders) for order in current if order.state in OPEN)

@@ -36,11 +36,11 @@ def judge(evidence: Evidence, result: Result) -> None:
     result.tally.update(_counts(evidence))
     for check in (_owned_one_to_one, _ordered_once, _money, _budget, _journals, _leases, _stored, _bucket):
         result.violations += check(evidence)
-    if evidence.around.plan.dagster:
+    if evidence.environment.plan.dagster:
         from chaos.judge_events import judge_events
 
-        result.violations += judge_events(evidence, evidence.around.folder / "dagster")
-    result.violations += _unexpected(evidence.around.folder / "logs")
+        result.violations += judge_events(evidence, evidence.environment.folder / "dagster")
+    result.violations += _unexpected(evidence.environment.folder / "logs")
 
 
 def _unexpected(logs: Path) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _ordered_once(evidence: Evidence) -> Iterator[str]:
     # A video that was never made has no watermark to remove.
     needed = {name for name, source in wanted.items() if source is None or not _all_failed(groups[source])}
     if not groups.keys() <= wanted.keys() or not (
-        needed <= groups.keys() or evidence.around.plan.policy.budgets
+        needed <= groups.keys() or evidence.environment.plan.policy.budgets
     ):
         yield f"orders are missing or superfluous: {sorted(groups.keys() ^ needed)}"
     for name, orders in groups.items():
@@ -108,7 +108,7 @@ def _ordered_once(evidence: Evidence) -> Iterator[str]:
             yield f"{name} has the attempts {attempts}"
         paid = [order.idempotency_key for order in orders if order.state is not State.FAILED]
         # Runs of other sets that regenerate each want a video of their own for the same request.
-        wishes = set(paid) if evidence.around.plan.regenerate else set(paid[:1])
+        wishes = set(paid) if evidence.environment.plan.regenerate else set(paid[:1])
         if len(paid) > len(wishes):
             yield f"{name} was ordered again although an order of {sorted(wishes)} did not fail"
         for order in orders:
@@ -119,7 +119,7 @@ def _ordered_once(evidence: Evidence) -> Iterator[str]:
 def _wanted(evidence: Evidence) -> dict[_Identity, _Identity | None]:
     """Return the orders that must exist, each removal of a watermark with the order of its video."""
     wanted: dict[_Identity, _Identity | None] = {}
-    for prompts in evidence.around.plan.sets:
+    for prompts in evidence.environment.plan.sets:
         for partition in prompts.partitions.values():
             name, source = (partition.fingerprint, partition.take, partition.scope), None
             if partition.request.remove_watermark:
@@ -166,7 +166,7 @@ def _money(evidence: Evidence) -> Iterator[str]:
 
 def _budget(evidence: Evidence) -> Iterator[str]:
     """Check that the journal never has more points reserved and charged than the budget."""
-    for budget in evidence.around.plan.policy.budgets:
+    for budget in evidence.environment.plan.policy.budgets:
         orders = {order.order_id: order for order in evidence.orders}
         used: dict[int, int] = {}
         for entry in evidence.journal:

@@ -79,20 +79,20 @@ def _of_task(instance: dg.DagsterInstance, order: Order, link: Link) -> Iterator
 
 
 def _newest(instance: dg.DagsterInstance, asset: str, link: Link) -> dict[str, Any] | None:
-    wanted = dg.AssetRecordsFilter(
+    records_filter = dg.AssetRecordsFilter(
         asset_key=asset_key(link.prompt_set, asset), asset_partitions=[link.partition]
     )
-    records = instance.fetch_materializations(wanted, limit=1).records
+    records = instance.fetch_materializations(records_filter, limit=1).records
     event = records[0].asset_materialization if records else None
     return None if event is None else {name: value.value for name, value in event.metadata.items()}
 
 
 def _submission(instance: dg.DagsterInstance, link: Link, ordered: dict[str, Any]) -> dict[str, Any] | None:
     """Return the observed submission of an order whose task was materialized before it existed."""
-    wanted = dg.AssetRecordsFilter(
+    records_filter = dg.AssetRecordsFilter(
         asset_key=asset_key(link.prompt_set, TASKS), asset_partitions=[link.partition]
     )
-    for record in instance.fetch_observations(wanted, limit=100).records:
+    for record in instance.fetch_observations(records_filter, limit=100).records:
         event = record.event_log_entry.asset_observation
         assert event is not None
         metadata = {name: value.value for name, value in event.metadata.items()}

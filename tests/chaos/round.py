@@ -104,13 +104,13 @@ def _run(
             "DAGSTER_HOME": str(folder),
             "DAGSTER_DISABLE_TELEMETRY": "yes",
         }
-        around = worker.Environment(plan, environ, folder, kills)
-        _prepare(around, logs / "prepare.log")
-        later = replace(around, calm=True)
-        armed = Crew(logs, lambda role, life: worker.work(around, role, life))
+        environment = worker.Environment(plan, environ, folder, kills)
+        _prepare(environment, logs / "prepare.log")
+        later = replace(environment, calm=True)
+        armed = Crew(logs, lambda role, life: worker.work(environment, role, life))
         unarmed = Crew(logs, lambda role, life: worker.work(later, role, life))
         try:
-            storm = Storm(plan, armed, emulator, url, logs / "lock.log", around.clock)
+            storm = Storm(plan, armed, emulator, url, logs / "lock.log", environment.clock)
             storm.run()
             ended, stubborn = armed.stop(_STOP_S)
             storm.crashes += [end.role for end in ended if end.status == CRASHED]
@@ -118,39 +118,41 @@ def _run(
             result.violations += [
                 f"{role} crashed {times} times, see its log" for role, times in Counter(storm.crashes).items()
             ]
-            _calm(around, unarmed, emulator, result)
+            _calm(environment, unarmed, emulator, result)
             result.kills.update(kills.read_text().splitlines())
             result.disturbed = storm.disturbed
             result.faults = emulator.faults_fired()
             os.environ.update(environ)
-            evidence = Evidence.gather(around, emulator.books())
+            evidence = Evidence.gather(environment, emulator.books())
             evidence.write(folder)
             judge(evidence, result)
-            result.violations += leaks(around, evidence)
+            result.violations += leaks(environment, evidence)
         finally:
             armed.stop(0)
             unarmed.stop(0)
             emulator.end()
 
 
-def _prepare(around: worker.Environment, log: Path) -> None:
+def _prepare(environment: worker.Environment, log: Path) -> None:
     """Create all tables before the workers start; in a child, since this process must have no threads."""
 
     def work() -> None:
-        Ledger.open(around.settings.ledger_url).close()
-        if around.plan.dagster:
+        Ledger.open(environment.settings.ledger_url).close()
+        if environment.plan.dagster:
             from chaos import dagster_worker
 
-            dagster_worker.prepare(around)
+            dagster_worker.prepare(environment)
 
     _, status = os.waitpid(fork(log, work), 0)
     if status:
         raise RuntimeError(log.read_text())
 
 
-def _calm(around: worker.Environment, crew: Crew, emulator: EmulatorProcess, result: Result) -> None:
+def _calm(environment: worker.Environment, crew: Crew, emulator: EmulatorProcess, result: Result) -> None:
     """Stop all faults: every order must end, and every waiting run must notice."""
-    runs = [run for run in around.plan.runs if around.plan.runs_return or unordered(around, run)]
+    runs = [
+        run for run in environment.plan.runs if environment.plan.runs_return or unordered(environment, run)
+    ]
     for role in (*ROLES, *runs, PERSON):
         crew.start(role)
     began = time.monotonic()
@@ -160,11 +162,11 @@ def _calm(around: worker.Environment, crew: Crew, emulator: EmulatorProcess, res
         for end in crew.reap():
             if end.role not in runs or end.status or end.signal:
                 result.violations.append(f"{end.role} ended in the calm with {end}")
-        unfinished = outstanding(around, emulator.books())
+        unfinished = outstanding(environment, emulator.books())
         unfinished += [
             role
             for role in crew.living
-            if role in runs and not waits_for_ever(around, role, emulator.books())
+            if role in runs and not waits_for_ever(environment, role, emulator.books())
         ]
     result.tally["calm s"] = round(time.monotonic() - began)
     result.violations += [f"after {_CALM_S:.0f} s of calm: {message}" for message in unfinished]

@@ -91,15 +91,15 @@ class Environment:
         )
 
 
-def work(around: Environment, role: str, life: Life) -> None:
+def work(environment: Environment, role: str, life: Life) -> None:
     """Live the whole life of a worker.
 
     Args:
-        around: The environment of the round.
+        environment: The environment of the round.
         role: One of the plan's roles or runs.
         life: The plan for this life.
     """
-    os.environ.update(around.environ)
+    os.environ.update(environment.environ)
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
@@ -110,53 +110,55 @@ def work(around: Environment, role: str, life: Life) -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(_mark_unexpected)
     quicken(
-        page_size=around.plan.page_size,
-        phase="calm" if around.calm else "storm",
-        clock=around.clock,
+        page_size=environment.plan.page_size,
+        phase="calm" if environment.calm else "storm",
+        clock=environment.clock,
     )
-    set_trap(Trap(life.kills, lambda boundary: _record(around.killed, boundary)))
+    set_trap(Trap(life.kills, lambda boundary: _record(environment.killed, boundary)))
     if life.disk_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (life.disk_bytes, life.disk_bytes))
-    if around.plan.s3_trouble and not around.calm:
-        trouble_s3(around.plan.s3_trouble)
-    if around.plan.dagster and role not in {"command", PERSON}:
+    if environment.plan.s3_trouble and not environment.calm:
+        trouble_s3(environment.plan.s3_trouble)
+    if environment.plan.dagster and role not in {"command", PERSON}:
         from chaos import dagster_worker
 
-        dagster_worker.work(around, role)
+        dagster_worker.work(environment, role)
         return
     if role == PERSON:
-        _persist(around, lambda services: resolve_by_hand(services, around.environ["GOAPI_BASE_URL"]))
+        _persist(
+            environment, lambda services: resolve_by_hand(services, environment.environ["GOAPI_BASE_URL"])
+        )
         return
     steps: dict[str, Callable[[Services, str], None]] = {"daemon": _tick, "command": _reconcile}
     name, _, _ = role.partition("-")
-    if role in around.plan.runs:
-        prompt_set = around.plan.set_of(role)
+    if role in environment.plan.runs:
+        prompt_set = environment.plan.set_of(role)
         wanted = list(prompt_set.partitions.values())
-        regenerate = around.plan.regenerate
+        regenerate = environment.plan.regenerate
         _persist(
-            around,
+            environment,
             lambda services: _wait_for(services, role, prompt_set.name, wanted, regenerate=regenerate),
         )
         return
     while not crew.on_termination:
-        _persist(around, lambda services: steps[name](services, role))
+        _persist(environment, lambda services: steps[name](services, role))
         time.sleep(_REST_S[name])
 
 
-def _persist(around: Environment, step: Callable[[Services], None]) -> None:
+def _persist(environment: Environment, step: Callable[[Services], None]) -> None:
     """Do a step as a tick or a run would; repeat it while the product reports that it cannot do it now."""
-    store = around.settings.open_store()
+    store = environment.settings.open_store()
     while not crew.on_termination:
         try:
-            ledger = Ledger.open(around.settings.ledger_url)
+            ledger = Ledger.open(environment.settings.ledger_url)
             try:
                 step(
                     Services(
                         ledger=ledger,
-                        open_client=around.open_client,
+                        open_client=environment.open_client,
                         store=store,
-                        load_catalog=around.settings.load_catalog,
-                        policy=around.policy,
+                        load_catalog=environment.settings.load_catalog,
+                        policy=environment.policy,
                     )
                 )
             finally:
