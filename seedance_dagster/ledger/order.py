@@ -132,7 +132,7 @@ class Order(NewOrder):
         lease_owner: The worker that the order is leased to.
         leased_at: When the lease was last renewed; it runs out at `leased_until`.
         account: A hash of API key and API root: the account that its POST was sent to.
-        mark: The mark in the webhook address of the last POST; None where there was no webhook.
+        mark: The mark in the webhook address of the last POST; None where it carried none.
         sent_at: When the POST of its last claim was about to leave; None until then.
         lost_at: When the reply to that POST was given up; None after a clear reply.
         ended_at: When it ended without a video, by our clock.

@@ -222,7 +222,7 @@ def test_a_head_without_a_length_is_counted(odd, video):
     ("manners", "lacking"),
     [
         (Manners(), {}),
-        (Manners(conditions="ignored"), {"conditions": "ignored: the object is looked at"}),
+        (Manners(conditions="ignored"), {"conditions": "ignored: the object is checked"}),
         *((Manners(conditions=refusal), {"conditions": "refused"}) for refusal in REFUSALS),
         (Manners(checksums=(400, "InvalidRequest")), {"checksums": "AWS_REQUEST_CHECKSUM_CALCULATION"}),
         (Manners(locked=True), {}),
