@@ -1,20 +1,24 @@
-"""The Dagster instance of the environment, for commands that use it without its webserver."""
+"""The Dagster instance of the environment, for commands that use it without its webserver.
+
+Dagster takes a second to import, so it is imported where an instance is opened.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 import yaml
-from dagster import DagsterError, DagsterInstance
-from sqlalchemy.exc import SQLAlchemyError
 
 from seedance_dagster.cli.environ import is_home
-from seedance_dagster.defs.steps.binding import check_known
-from seedance_dagster.defs.steps.known_sets import sets_from_assets
-from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from seedance_dagster.ledger.ledger import Ledger
+    from seedance_dagster.settings import Settings
 
 
 @contextlib.contextmanager
@@ -28,6 +32,9 @@ def dagster_of(settings: Settings) -> Iterator[DagsterInstance]:
     if not is_home(home):
         problem = f"DAGSTER_HOME is {home!r}" if home else "DAGSTER_HOME is not set"
         raise click.ClickException(f"{problem}: set it to the absolute path of Dagster's folder")
+    from dagster import DagsterError, DagsterInstance  # noqa: PLC0415  slow to import
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  slow to import
+
     try:
         with DagsterInstance.get() as instance:
             yield instance
@@ -44,6 +51,8 @@ def check_ledger_is_known(settings: Settings, ledger: Ledger) -> None:
         click.ClickException: The instance cannot be used.
     """
     if is_home(settings.dagster_home):
+        from seedance_dagster.defs.steps.binding import check_known  # noqa: PLC0415  slow to import
+
         with dagster_of(settings) as instance:
             check_known(instance, ledger)
 
@@ -55,6 +64,8 @@ def sentences_on_assets(instance: DagsterInstance, advice: str) -> dict[str, str
         instance: The instance that remembers them.
         advice: What to do instead.
     """
+    from seedance_dagster.defs.steps.known_sets import sets_from_assets  # noqa: PLC0415  slow to import
+
     return {
         name: f"{name}: its prompts come from {origin}, which only Dagster reads: {advice}"
         for name, origin in sets_from_assets(instance).items()

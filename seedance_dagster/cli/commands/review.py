@@ -17,8 +17,6 @@ from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, printable, table
 from seedance_dagster.cli.videos import check_has_videos
-from seedance_dagster.defs.steps.binding import check_known
-from seedance_dagster.defs.steps.verdicts import report_verdicts
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.verdict import GivenVerdict, Judgement, Verdict
 from seedance_dagster.review.conditions import ConditionError, read_condition, select
@@ -180,6 +178,9 @@ def _ledger() -> Iterator[Ledger]:
         if not is_home(settings.dagster_home):
             yield ledger  # the sensor reports the verdicts
             return
+        from seedance_dagster.defs.steps.binding import check_known  # noqa: PLC0415  slow to import
+        from seedance_dagster.defs.steps.verdicts import report_verdicts  # noqa: PLC0415  slow to import
+
         with dagster_of(settings) as instance:
             check_known(instance, ledger)
             yield ledger
