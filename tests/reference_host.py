@@ -131,7 +131,7 @@ def sample(name: str, *, seconds: float = 5) -> bytes:
 
 
 def inflated(video: bytes, by: int, *, index_in_front: bool = False) -> bytes:
-    """Return a sample video with unused bytes added before its index at the end, or behind it."""
+    """Return a sample video with unused bytes added before its index at the end, or after it."""
     start = video.index(b"moov") - 4
     filling = by.to_bytes(4) + b"free" + bytes(by - 8)
     if not index_in_front:

@@ -1,4 +1,4 @@
-"""A backfill of a set with an asset behind its videos that runs once for many of them (d7)."""
+"""A backfill of a set with an asset downstream of its videos that runs once for many of them (d7)."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ def main(
     if cluster is not None:
         from chaos.cluster import run_cluster
 
-        if wrong := run_cluster(cluster):
-            sys.exit("\n".join(wrong))
+        if problems := run_cluster(cluster):
+            sys.exit("\n".join(problems))
         return
     first = random.randrange(1_000_000) if seed is None else seed
     if histories:

@@ -12,8 +12,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,9 @@ class Cluster:
 
 def run_cluster(count: int) -> list[str]:
     """Run a backfill on a cluster; print its figures, and return the problems found afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="seedance-cluster-"))
+    folder.chmod(0o755)  # under root, PostgreSQL runs as another user
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(_temporary_folder()))
         cluster = _start_services(folder, stack, count)
         ledger = stack.enter_context(contextlib.closing(Ledger.open(cluster.environ["SEEDANCE_LEDGER_URL"])))
         api = _start_dagster(cluster)
@@ -137,7 +139,11 @@ def run_cluster(count: int) -> list[str]:
         click.echo(f"{count} videos after {took:.0f} s, {60 * count / took:.0f} a minute")
         reported = cluster.until("reporting", lambda: _is_reported(ledger, api, count), _WORK_S)
         click.echo(f"all reported to Dagster {reported:.0f} s later")
-        return _verdict(cluster, ledger, count)
+        problems = _verdict(cluster, ledger, count)
+    if problems:
+        return [*problems, f"The folder of the cluster is {folder}"]
+    shutil.rmtree(folder, ignore_errors=True)
+    return []
 
 
 def _start_services(folder: Path, stack: contextlib.ExitStack, count: int) -> Cluster:
@@ -203,15 +209,15 @@ def _is_reported(ledger: Ledger, api: DagsterApi, count: int) -> bool:
 
 def _verdict(cluster: Cluster, ledger: Ledger, count: int) -> list[str]:
     """Return the problems that the vendor's accounts, the ledger, S3 and an audit show."""
-    wrong = []
+    problems = []
     summary = cluster.books("/summary")
     click.echo(f"at most {summary['peak_calls_per_second']} requests in a second reached the vendor")
     paid = (summary["prompts"], summary["tasks"], summary["most_tasks_of_one_prompt"])
     if paid != (count, count, 1) or not summary["balanced"]:
-        wrong.append(f"the vendor's accounts: {summary}")
+        problems.append(f"the vendor's accounts: {summary}")
     orders = ledger.queries.find()
     if len(orders) != count or {(order.state, order.attempt) for order in orders} != {(State.STORED, 1)}:
-        wrong.append(f"the ledger has {len(orders)} orders")
+        problems.append(f"the ledger has {len(orders)} orders")
     s3 = boto3.client(
         "s3",
         endpoint_url=cluster.environ["AWS_ENDPOINT_URL_S3"],
@@ -222,7 +228,7 @@ def _verdict(cluster: Cluster, ledger: Ledger, count: int) -> list[str]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=cluster.environ["SEEDANCE_S3_BUCKET"])
     videos = [stored["Key"] for page in pages for stored in page["Contents"] if "video.mp4" in stored["Key"]]
     if len(videos) != count:
-        wrong.append(f"{len(videos)} videos are in S3")
+        problems.append(f"{len(videos)} videos are in S3")
     audit = subprocess.run(
         [sys.executable, "-c", "from seedance_dagster.cli import main; main()", "audit"],
         env=cluster.environ | {"DAGSTER_HOME": str(cluster.folder / "webserver")},
@@ -233,8 +239,8 @@ def _verdict(cluster: Cluster, ledger: Ledger, count: int) -> list[str]:
     )
     click.echo(audit.stdout.strip().splitlines()[-1] if audit.stdout.strip() else audit.stderr)
     if audit.returncode:
-        wrong.append(f"the audit found problems:\n{audit.stdout}{audit.stderr}")
-    return wrong
+        problems.append(f"the audit found problems:\n{audit.stdout}{audit.stderr}")
+    return problems
 
 
 def _url(server: sa.URL, driver: str, database: str) -> str:
@@ -244,14 +250,3 @@ def _url(server: sa.URL, driver: str, database: str) -> str:
 def _after(seconds: float) -> Callable[[], bool]:
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end
-
-
-@contextlib.contextmanager
-def _temporary_folder() -> Iterator[str]:
-    """Make a folder that stays if the block raises."""
-    import tempfile
-
-    folder = tempfile.mkdtemp(prefix="seedance-cluster-")
-    Path(folder).chmod(0o755)  # under root, PostgreSQL runs as another user
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)

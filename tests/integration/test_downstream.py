@@ -37,7 +37,7 @@ def asset_of_page(name: str) -> dg.AssetsDefinition:
 
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
-    """A code location with one stored video, and the assets of the page behind it."""
+    """A code location with one stored video, and the page's assets downstream of it."""
     with running_location(tmp_path_factory.mktemp("downstream"), s3_server, {}) as location:
         (location.folder / "prompts" / "spots.json").unlink()
         location.write({"cat": "a cat"}, SET)
@@ -170,7 +170,7 @@ CHAIN = [*(dg.AssetKey([SET, asset]) for asset in ("prompts", "tasks", "videos")
 
 
 def run_chain(location) -> dg.ExecuteInProcessResult:
-    """Run the set's assets and the one behind them for one partition."""
+    """Run the set's assets and the one downstream of them for one partition."""
     job = location.defs.resolve_implicit_global_asset_job_def()
     return job.execute_in_process(
         instance=location.instance, asset_selection=CHAIN, partition_key="cat", raise_on_error=False

@@ -191,7 +191,7 @@ def test_reporting_an_order_again_marks_nothing(location, badges):
 
 
 def test_a_run_of_the_whole_group_reports_the_index(location, badges):
-    """Dagster skips the index's step behind one without outputs, so the set's step reports it."""
+    """Dagster skips the index's step after one without outputs, so the set's step reports the index."""
     done = location.run("cat", assets=GROUP)
     assert done.success
     assert done.events_of("index") == [("None", "materialization")]

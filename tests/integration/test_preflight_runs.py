@@ -59,7 +59,7 @@ def prompts(location: CodeLocation, name: str) -> dict[str, Any]:
 
 
 def pending(location: CodeLocation, name: str, usd: float) -> RunResult:
-    """Run the job behind the schedule."""
+    """Run the schedule's job."""
     job = location.defs.resolve_job_def(PENDING_JOB)
     config = {"ops": {"order": {"config": {"max_cost_usd": usd, "prompt_sets": [name]}}}}
     return RunResult(

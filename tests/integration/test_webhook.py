@@ -134,7 +134,7 @@ MEGABYTE = b"x" * 1_000_000
 
 
 def test_a_hundred_megabytes_are_not_read(receiver):
-    """With an honest length, nothing of the body is read; in chunks, no more than the limit."""
+    """A body with an honest length is not read at all; one in chunks is read up to the limit."""
     assert raw_status(receiver, "Content-Length: 100000000", itertools.repeat(MEGABYTE, 100)) == 413
     chunk = b"%x\r\n%s\r\n" % (len(MEGABYTE), MEGABYTE)
     assert raw_status(receiver, "Transfer-Encoding: chunked", itertools.repeat(chunk, 100)) == 413

@@ -64,7 +64,7 @@ async def test_a_packed_reply_is_read(encoding, pack):
     ],
 )
 async def test_a_reply_without_an_end_is_cut(monkeypatch, chunk, headers):
-    """A body that is sent for ever, or that unpacks to a thousand times its size, costs little memory."""
+    """A body without an end, or one that unpacks to a thousand times its size, costs little memory."""
     monkeypatch.setattr(body, "MAX_BODY_BYTES", 1_000_000)
     stream = Chunks(chunk, endless=True)
     async with answering(stream, **headers) as api:

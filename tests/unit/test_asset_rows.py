@@ -56,7 +56,7 @@ def test_every_kind_of_table_gives_the_same_prompts(value):
 
 
 def test_what_is_no_table_is_said_in_words():
-    """The message names what is allowed; a row that is no mapping keeps its place among the others."""
+    """A value that is not a table gives a message with what is allowed; a bad row keeps its place."""
     with pytest.raises(
         UnreadableError, match="has a value of the type int; allowed are a pandas or Polars DataFrame"
     ):

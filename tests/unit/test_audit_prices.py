@@ -40,7 +40,7 @@ def test_the_charges_of_the_newest_videos_decide(shares, count, factor):
 
 
 def test_a_resolution_has_a_price_of_its_own():
-    """Charges at one resolution say nothing of another; the default counts as itself."""
+    """Charges at one resolution do not count for another; an unnamed resolution counts as the default."""
     dear = stored_order(1).request | {"resolution": "720p"}
     same = stored_order(1).request | {"resolution": "480p"}
     mixed = [*orders(2, 2, request=dear), *orders(1, 1, first=10), *orders(1, 1, first=20, request=same)]

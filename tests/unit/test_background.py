@@ -1,4 +1,4 @@
-"""The engine's thread behind a plain loop."""
+"""The engine in a thread of its own, read by a plain loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seedance_dagster.engine.runtime.background import in_background
 
 
 def numbers(count: int, *, then: Exception | None = None, emitted: list[int] | None = None):
-    """Return work that emits numbers, and may fail behind them."""
+    """Return work that emits numbers, and may fail after them."""
 
     async def work(emit):
         for number in range(count):

@@ -44,7 +44,7 @@ def test_json_keeps_money_exact(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_long_table_has_the_same_cells_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """A table of thousands of rows costs little, and nothing of it is left out or cut."""
+    """A table of thousands of rows costs little, and none of it is left out or cut."""
     rows = [
         (f"cat-{number}", "video of \u732b" if number == 7 else "video", f"{number / 10:.2f}")
         for number in range(2000)

@@ -154,7 +154,7 @@ def test_an_edited_prompt_that_is_not_ordered_yet_is_shown(orders: OrderFactory)
 
 
 def test_a_long_line_is_not_cut_in_a_pipe(orders: OrderFactory) -> None:
-    """A prompt of any length stands in one line."""
+    """A prompt of any length is one line."""
     prompt = "a cat and " * 100 + "a dog"
     orders.make(State.QUEUED, request={"task_type": "seedance-2", "prompt": prompt})
     assert prompt in lines(run("spots/cat"))

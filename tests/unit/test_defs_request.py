@@ -1,4 +1,4 @@
-"""The request behind a run: what its retries and re-executions have in common."""
+"""The request behind a run, which its retries and re-executions share."""
 
 from __future__ import annotations
 

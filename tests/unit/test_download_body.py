@@ -60,7 +60,7 @@ def test_a_body_is_given_as_it_is_meant(packed, size):
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 @pytest.mark.parametrize("behind", [b"", bytes(100)])
 def test_all_members_of_a_packed_body_are_unpacked(size, behind):
-    """A file that was packed in parts is whole, and padding behind it is no part of it."""
+    """A file that was compressed in parts is whole, and padding after it is not part of it."""
     body, unpacker = gzip.compress(FILE[:500]) + gzip.compress(FILE[500:]) + behind, Unpacker()
     chunks = [body[at : at + size] for at in range(0, len(body), size)]
     assert b"".join(piece for chunk in chunks for piece in unpacker.feed(chunk)) == FILE

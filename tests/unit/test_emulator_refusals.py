@@ -55,7 +55,7 @@ async def test_a_refused_post_makes_no_task(service, fault):
 
 @pytest.mark.parametrize("fault", PAGES)
 async def test_a_gateway_answers_a_post_with_a_page(service, fault):
-    """The API behind it saw nothing, and the page is no envelope."""
+    """A gateway answers a POST with a page instead of an envelope, and the API behind it sees nothing."""
     reply = await service.post(f"[fault:{fault}] x")
     assert (reply.status_code, await tasks_of(service)) == (PAGES[fault], 0)
     assert reply.text.startswith("<!doctype html>")
@@ -63,7 +63,7 @@ async def test_a_gateway_answers_a_post_with_a_page(service, fault):
 
 @pytest.mark.parametrize("fault", WITH_TASK)
 async def test_a_task_may_come_inside_an_error(service, fault):
-    """The task was made, is billed, and stands in the error's data."""
+    """A task inside an error was made and is billed, and is in the error's data."""
     reply = await service.post(f"[fault:{fault}] x")
     assert reply.status_code == WITH_TASK[fault]
     assert (await service.get(reply.json()["data"]["task_id"]))["status"] == "pending"

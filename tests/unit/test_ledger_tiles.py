@@ -201,7 +201,7 @@ def test_takes_of_a_prompt_are_found_with_those_that_were_not_ordered(ledger, or
 
 
 def test_finals_stand_in_a_row_of_their_own(ledger, orders):
-    """A reviewer who chooses among the drafts of a prompt says nothing of its finals."""
+    """Finals have a row of their own, since a choice among drafts is no verdict on finals."""
     asked = {
         "cat": PartitionRequest("draft", is_draft=True),
         "cat.t2": PartitionRequest("draft", take=2, is_draft=True),

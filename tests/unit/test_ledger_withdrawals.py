@@ -47,7 +47,7 @@ def test_an_edited_prompts_queued_order_is_withdrawn(ledger, orders, new_order):
 
 
 def test_a_removed_prompts_queued_order_is_withdrawn_after_a_minute(ledger, orders, clock):
-    """A file that was read half written withdraws nothing, and nothing of it is sent meanwhile."""
+    """For a minute, a removed prompt is neither withdrawn nor sent, since its file may be half written."""
     read(ledger, cat="f-cat", dog="f-dog")
     cat, _ = orders.place("cat", "dog")
     read(ledger, dog="f-dog")

@@ -106,7 +106,7 @@ def test_a_reader_is_replaced_in_time(video, monkeypatch):
 
 
 def test_the_process_knows_no_secret(video, monkeypatch):
-    """The process that a hostile file may take over has nothing of the environment."""
+    """The process that a hostile file may take over gets no secret from the environment."""
     monkeypatch.setenv("GOAPI_API_KEY", "canary")
     program(monkeypatch, "import os, sys; sys.exit(7 if 'canary' in os.environ.values() else 5)")
     assert "status 5" in str(inspect_video(video).problem)

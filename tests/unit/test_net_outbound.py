@@ -82,7 +82,7 @@ def test_a_proxy_is_used_as_the_environment_says(monkeypatch, environ, url, prox
 
 @pytest.fixture
 def certificate(tmp_path):
-    """A certificate for the API's host, signed by itself, and its key."""
+    """A self-signed certificate for the API's host, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
     now = datetime.now(UTC)

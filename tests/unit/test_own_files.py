@@ -25,7 +25,7 @@ def team(tmp_path, engine) -> Team:
 
 
 def test_a_file_is_copied_uploaded_and_sent_by_its_link(team):
-    """The order keeps path, hash, upload and link without query; the copy lies beside the videos."""
+    """The order keeps path, hash, upload and link without query; a copy is stored beside the videos."""
     placed = team.order("cat.png")
     assert placed.request["image_urls"] == [f"cat.png#sha256={HASH}"]
     assert team.store.objects[f"seedance/.references/{HASH}.png"] == CAT

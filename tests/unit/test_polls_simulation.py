@@ -63,7 +63,7 @@ def test_a_bad_history_is_refuted_and_costs_next_to_nothing(name):
 
 
 def test_a_history_that_stops_after_it_was_proven_costs_little_for_long():
-    """The time until that is noticed included, it is no worse than twice the lag without it."""
+    """Including the time to notice it, the lag is at most twice that without a history."""
     assert simulated("stopping").figures.mean_lag < 2 * simulated("none").figures.mean_lag
     assert simulated("stopping").record.belief is Belief.REFUTED
 

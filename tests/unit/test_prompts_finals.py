@@ -48,7 +48,7 @@ def test_drafts_are_asked_for_first(tmp_path):
 
 
 def test_an_accepted_draft_has_a_final(tmp_path):
-    """The final stands behind its draft, and is of the same shot, take, scope and tags."""
+    """An accepted draft is followed by its final, of the same shot, take, scope and tags."""
     prompt_set = only_set(tmp_path, SPOTS).with_accepted({"cat.t2", "dog", "gone"})
     assert list(prompt_set.partitions) == ["cat", "cat.t2", "cat.t2.final", "dog", "dog.final"]
     final, draft = prompt_set.partitions["cat.t2.final"], prompt_set.partitions["cat.t2"]

@@ -200,7 +200,7 @@ def test_a_host_in_capitals_is_the_same_host():
 
 @given(st.text())
 def test_any_text_can_be_compared_as_a_link(text):
-    """A text that is no link is compared as it is."""
+    """A text that is not a link is compared as it is."""
     assert unsigned_link(unsigned_link(text)) == unsigned_link(text)
 
 
@@ -214,7 +214,7 @@ def test_one_more_take_leaves_the_first_as_it_is(tmp_path):
 
 
 def test_fresh_prompts_without_ids_may_change_places(tmp_path):
-    """The place of a row is no part of what is asked for; equal rows are numbered."""
+    """The place of a row is not part of its request; equal rows are numbered."""
     wide = {"prompt": "A cat", "fresh": True}
     tall = wide | {"aspect_ratio": "9:16"}
 

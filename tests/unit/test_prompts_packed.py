@@ -69,7 +69,7 @@ def test_an_arrow_file_that_unpacks_to_much_is_refused(tmp_path, compression):
 
 
 def test_a_description_that_lies_is_found_out(tmp_path, reader):
-    """The bytes count, and where there is no memory for them, that is the answer."""
+    """The real bytes count, and a file that needs too much memory for them is refused."""
     content = lying_parquet(120 * MB)
     [(_, _, message)] = problems_of(load(tmp_path, "a.parquet", content))
     assert message.startswith(("unpacks to 120 MB", "needs more than 400 MB"))  # which comes first

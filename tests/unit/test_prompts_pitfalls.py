@@ -36,7 +36,7 @@ def yaml_set(tmp_path, text: str, style: str = "block"):
     ],
 )
 def test_texts_that_are_no_yaml_say_what_to_put_in_quotes(tmp_path, text):
-    """The message names the line, and the key behind which quotes are missing."""
+    """The message names the line, and the key whose value needs quotes."""
     [(_, _, message)] = problems_of(yaml_set(tmp_path, text))
     assert message.startswith("is not valid YAML: ")
     assert message.endswith("; put the text after 'prompt:' in line 4 in quotes")

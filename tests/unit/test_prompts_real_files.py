@@ -251,7 +251,7 @@ def test_workbooks_are_read(tmp_path):
     ],
 )
 def test_problems_of_a_workbook(tmp_path, content, row, message):
-    """Rows and files that are no prompts are named."""
+    """Rows and files that are not prompts are named."""
     [(place, _, problem)] = problems_of(load(tmp_path, "a.xlsx", content))
     assert (place, problem[: len(message)]) == (row, message)
 

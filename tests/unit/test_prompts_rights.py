@@ -42,7 +42,7 @@ def prompts_of(folder: Path, text: str) -> dict[str, Prompt]:
 
 
 def test_rights_of_a_set_are_those_of_prompts_that_name_none(folder):
-    """A prompt's own rights stand in their place; a text is kept as one."""
+    """A prompt's own rights replace those of its set; a text is kept as one right."""
     prompts = prompts_of(folder, SPOTS)
     assert prompts["cat"].rights == {"prompt": {"license": "CC-BY-4.0", "holder": "Ann"}}
     assert prompts["dog"].rights == {"prompt": {"text": "written by Cem"}}

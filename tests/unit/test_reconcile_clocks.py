@@ -43,7 +43,7 @@ def test_the_offset_of_the_clocks_lies_within_what_is_known(tasks, offset, at):
 
 
 def test_a_clock_that_was_set_ends_the_search(clock):
-    """Tasks from before the clock was set say nothing of the time after it, and those of days ago neither."""
+    """Tasks from before the clock was set, or from days ago, do not show the present offset."""
     old = [
         answered(NOW - timedelta(minutes=number), timedelta(hours=3), *[timedelta(0)] * 2)
         for number in (9, 8)

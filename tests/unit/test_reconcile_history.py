@@ -167,7 +167,7 @@ def test_tasks_of_types_that_own_rows_prove_are_not_read(known, clock):
 
 
 def test_a_second_page_is_read(engine, clock):
-    """A task behind a hundred newer ones is found."""
+    """A task that is listed after a hundred newer ones is found."""
     engine.lose("a cat")
     for number in range(105):
         engine.create_out_of_band(f"dog {number}")

@@ -1,4 +1,4 @@
-"""A set whose file does not even say its name any more keeps the name, and with it its assets."""
+"""A set whose file no longer gives its name keeps the name, and with it its assets."""
 
 from __future__ import annotations
 

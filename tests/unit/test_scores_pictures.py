@@ -21,7 +21,7 @@ BLACK = np.zeros((SIZE, SIZE))
 
 
 def moving(speed: int, frames: int = FPS) -> bytes:
-    """Make a film of a texture that moves by so many pixels a frame."""
+    """Make a film of a texture that moves by a number of pixels a frame."""
     return make_film(np.roll(texture(), speed * number, axis=1) for number in range(frames))
 
 

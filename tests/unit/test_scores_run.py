@@ -203,7 +203,7 @@ def test_values_of_numpy_are_plain_numbers(services, stored):
 
 
 def test_a_thread_takes_the_place_of_a_process(services, stored, monkeypatch):
-    """Forking is not safe everywhere; a score that hangs is left behind then."""
+    """Scores run in a thread if forking is not safe, and one that hangs is abandoned."""
     monkeypatch.setattr(child.ScoreRunner.__init__, "__kwdefaults__", {"can_fork": False})
     stored("cat")
     wanted = plan(score(hangs, "slow", timeout_s=0.1), score(lambda _: {"pid": os.getpid()}, "pid"))

@@ -90,7 +90,7 @@ def test_two_that_come_first_at_once_are_never_both_let_in(instance, monkeypatch
 
 
 def test_odd_places_survive_memory(instance):
-    """Whatever stands in a path or name comes back as it was."""
+    """Paths and names with any characters come back as they were."""
     odd = SetSource("a:b, c", "/tmp/x:y/100%/ü, \n")
     claim(instance, odd, "spots")
     assert Memory.of(instance).sources == {"spots": [odd]}

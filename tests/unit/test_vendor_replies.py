@@ -262,7 +262,7 @@ def test_a_task_of_another_shape_is_completed_and_charged(quick, clock, fault):
 
 
 def test_an_unknown_word_is_said_once_and_waited_for(quick, clock):
-    """It stands in the order and in one event, and ends when the vendor says a known word (v12)."""
+    """An unknown word is in the order and in one event until the vendor sends a known one (v12)."""
     [order] = quick.place("a cat [fault:unknown-word*3]")
     quick.submit()
     for _ in range(3):
@@ -278,7 +278,7 @@ def test_an_unknown_word_is_said_once_and_waited_for(quick, clock):
 
 @pytest.mark.parametrize("shape", ["wallet", "credit_pack", "both", "quota"])
 def test_each_shape_of_the_account_gives_the_balance(start_engine, shape):
-    """To the credit, whatever field it stands in (v10, v11)."""
+    """Each shape of the account gives the balance, to the credit (v10, v11)."""
     engine = start_engine(account_shape=shape, points=200_000_000)
     engine.read_account()
     [balance] = engine.ledger.observations.recall(f"balance of account {engine.account_name}").values()

@@ -61,7 +61,7 @@ def test_a_run_says_how_far_it_is(stored, left, words):
 
 
 def test_only_full_slots_are_waited_for():
-    """A pause, a missing limit, free slots and orders in flight are no reason to work on those of others."""
+    """Only full slots make a run work on other runs' orders, not a pause or a missing limit."""
     queued = {State.QUEUED: 1}
     assert waits_for_slots(queued, Throttle(2), 2)
     for states, slots, in_flight in ((queued, 0, 2), (queued, None, 9), (queued, 3, 2), ({}, 2, 2)):

@@ -198,7 +198,7 @@ def test_attempts_count_on_after_what_lies_in_s3(world):
 
 
 def test_an_edited_prompt_comes_back_by_the_echo(world):
-    """An order whose prompt is in no file any more is restored with what the vendor's task shows."""
+    """An order whose prompt is no longer in any file is restored from the vendor's task."""
     add_task(world, 3)
     restore(world, prompt(1), prompt(2))
     [order] = world.ledger.queries.find(task_id="task-3")
@@ -214,7 +214,7 @@ def test_the_newest_order_of_a_partition_stays_the_newest(world):
 
 
 def test_the_removal_of_a_watermark_comes_back_with_its_source(kept, tmp_path, clock):
-    """A video whose watermark was taken off is restored behind the order that rendered it."""
+    """A video without its watermark is restored together with the order that rendered it."""
     asked = make_request("cat 5", remove_watermark=True)
     source = kept.add(5, request=asked.with_watermark.model_dump(mode="json"))
     facts_of_source = {
