@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.defs.from_asset import PromptsFromAsset
-from seedance_dagster.prompts.loading import LoadedPromptSets, load_prompt_sets
+from seedance_dagster.prompts.loading import LoadedPromptSets, by_unique_name, load_prompt_sets
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.price_file import usable_catalog
 from seedance_dagster.prompts.problems import Problem, PromptSetError
@@ -214,18 +214,15 @@ class PromptSource:
 
 
 def _merged(parts: Sequence[LoadedPromptSets]) -> LoadedPromptSets:
-    """Return the sets of several locations as one; the second of two sets with one name is an error."""
+    """Return the sets of several locations as one; sets with one name are errors."""
     if len(parts) == 1:
         return parts[0]
-    sets: dict[str, PromptSet] = {}
+    sets, ambiguous = by_unique_name(chain.from_iterable(part.sets for part in parts))
     problems = list(dict.fromkeys(problem for part in parts for problem in part.problems))
-    for prompt_set in chain.from_iterable(part.sets for part in parts):
-        first = sets.setdefault(prompt_set.name, prompt_set)
-        if first is not prompt_set:
-            message = f"is {prompt_set.name!r}, as in {first.source}; names must be unique"
-            problems.append(Problem(source=prompt_set.source, field="name", message=message))
+    problems += chain.from_iterable(ambiguous.values())
     catalogs = [part.catalog for part in parts] or [Catalog.load()]
     unusable = {name: errors for part in parts for name, errors in part.unusable.items() if name not in sets}
+    unusable |= ambiguous
     files = tuple({file.source: file for part in parts for file in part.files}.values())
     return LoadedPromptSets(
         tuple(sets[name] for name in sorted(sets)), tuple(problems), catalogs[0], unusable, files

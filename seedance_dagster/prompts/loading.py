@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,31 +126,51 @@ def load_prompt_sets(
         checked = _check(files, catalog, _last.get(key, {}))
     _last[key] = checked
     problems += files.problems
-    other_problems, loaded = list(problems), list[LoadedFile]()
-    sets: dict[str, PromptSet] = {}
-    unusable: dict[str, Sequence[Problem]] = {}
+    other_files = tuple(_other_files(problems))
+    sets, ambiguous = by_unique_name(file.prompt_set for file in checked.values() if file.prompt_set)
+    unusable: dict[str, Sequence[Problem]] = dict(ambiguous)
+    loaded = []
     for source, file in checked.items():
-        problems += file.problems
-        prompt_set = file.prompt_set
-        name = file.content.name if prompt_set is None else prompt_set.name
-        videos = None if prompt_set is None else len(prompt_set.partitions)
-        if prompt_set is None:
-            unusable.setdefault(name, file.problems)
-        elif prompt_set.name in sets:
-            message = f"is {prompt_set.name!r}, as in {sets[prompt_set.name].source}; names must be unique"
-            problems.append(Problem(source=source, field="name", message=message))
-            other_problems.append(problems[-1])
-        else:
-            sets[prompt_set.name] = prompt_set
-        loaded.append(LoadedFile(source, name, videos, tuple(file.problems), file.digest))
-    unusable = {name: reasons for name, reasons in unusable.items() if name and name not in sets}
+        name = file.content.name if file.prompt_set is None else file.prompt_set.name
+        own = [*file.problems, *(problem for problem in ambiguous.get(name, ()) if problem.source == source)]
+        usable = sets.get(name) if file.prompt_set is not None else None
+        if usable is None:
+            unusable.setdefault(name, own)
+        problems += own
+        videos = None if usable is None else len(usable.partitions)
+        loaded.append(LoadedFile(source, name, videos, tuple(own), file.digest))
     return LoadedPromptSets(
         tuple(sets[name] for name in sorted(sets)),
         tuple(problems),
         catalog,
-        unusable,
-        (*loaded, *_other_files(other_problems)),
+        {name: reasons for name, reasons in unusable.items() if name and name not in sets},
+        (*loaded, *other_files),
     )
+
+
+def by_unique_name(
+    prompt_sets: Iterable[PromptSet],
+) -> tuple[dict[str, PromptSet], dict[str, list[Problem]]]:
+    """Return the sets whose name no other has, and an error for each of the others; both by name.
+
+    None of several sets with one name is used: an old copy of a file might stand in for the edited one.
+    """
+    groups: dict[str, list[PromptSet]] = {}
+    for prompt_set in prompt_sets:
+        groups.setdefault(prompt_set.name, []).append(prompt_set)
+    sets = {name: group[0] for name, group in groups.items() if len(group) == 1}
+    return sets, {name: _name_problems(group) for name, group in groups.items() if len(group) > 1}
+
+
+def _name_problems(group: Sequence[PromptSet]) -> list[Problem]:
+    problems = []
+    for prompt_set in group:
+        others = ", ".join(other.source for other in group if other is not prompt_set)
+        message = (
+            f"is {prompt_set.name!r}, as in {others}; names must be unique: rename or remove all but one"
+        )
+        problems.append(Problem(source=prompt_set.source, field="name", message=message))
+    return problems
 
 
 def _other_files(problems: Sequence[Problem]) -> Iterator[LoadedFile]:

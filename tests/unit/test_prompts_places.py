@@ -39,16 +39,26 @@ def test_a_folder_gives_all_valid_sets(tmp_path):
 
 
 def test_a_name_belongs_to_one_file(tmp_path):
-    """The second file with a name is reported, the first one is used."""
-    (tmp_path / "1.yaml").write_text(GOOD % "spots")
+    """None of several files with a name is used, since an old copy might stand in for the edited one."""
+    (tmp_path / "spots copy.yaml").write_text(GOOD % "spots")
     (tmp_path / "spots.jsonl").write_text('{"prompt": "y"}')
+    (tmp_path / "b.yaml").write_text(GOOD % "b")
     loaded = load_prompt_sets(tmp_path)
-    assert loaded.sets[0].source.endswith("1.yaml")
-    [problem] = loaded.problems
-    assert (problem.field, problem.message) == (
+    assert names(loaded) == ["b"]
+    copy, original = loaded.unusable["spots"]
+    assert (copy.source, copy.field, copy.message) == (
+        str(tmp_path / "spots copy.yaml"),
         "name",
-        f"is 'spots', as in {tmp_path}/1.yaml; names must be unique",
+        f"is 'spots', as in {tmp_path}/spots.jsonl; names must be unique: rename or remove all but one",
     )
+    assert original.source == str(tmp_path / "spots.jsonl")
+    assert [(Path(file.source).name, file.videos, file.problems) for file in loaded.files] == [
+        ("b.yaml", 1, ()),
+        ("spots copy.yaml", None, (copy,)),
+        ("spots.jsonl", None, (original,)),
+    ]
+    (tmp_path / "spots copy.yaml").unlink()
+    assert names(load_prompt_sets(tmp_path)) == ["b", "spots"]
 
 
 @pytest.mark.parametrize(
