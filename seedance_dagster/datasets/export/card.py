@@ -50,7 +50,7 @@ Generated videos of the prompt set `{prompt_set}`, each of them accepted in revi
 
 ## Splits
 
-A hash of the prompt decides, so takes and variants of a prompt are in the same split.
+A hash of the prompt's text decides, so takes of a prompt are in the same split.
 
 | split | clips | seconds | MB |
 |---|---:|---:|---:|

@@ -1,4 +1,4 @@
-"""Splits of a dataset, by a hash of the prompt's text: takes and variants of a prompt share one."""
+"""Splits of a dataset, by a hash of the prompt's text: takes of a prompt share one."""
 
 from __future__ import annotations
 
