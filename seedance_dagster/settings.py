@@ -184,7 +184,8 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
         """
         import boto3  # noqa: PLC0415  heavy
 
-        from seedance_dagster.storage.s3 import VideoStore, create_client  # noqa: PLC0415  heavy
+        from seedance_dagster.storage.clients import create_client  # noqa: PLC0415  heavy
+        from seedance_dagster.storage.s3 import VideoStore  # noqa: PLC0415  heavy
 
         client = create_client(lambda: boto3.Session().client("s3"))
         return VideoStore(client, self.bucket, self.prefix, self.request_options())

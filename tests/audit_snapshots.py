@@ -26,7 +26,7 @@ from seedance_dagster.audit.storage import expected_manifest, media_of
 from seedance_dagster.audit.weigh import weigh
 from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.ledger.partitions import Link
-from seedance_dagster.storage.s3 import ListedObject
+from seedance_dagster.storage.objects import ListedObject
 
 
 def stored_order(order_id: int = 1, **fields: Any) -> Order:

@@ -16,8 +16,9 @@ from factories import NOW
 from seedance_dagster.cli.environ import for_children
 from seedance_dagster.cli.local.ports import free_port
 from seedance_dagster.cli.local.programs import S3Service, s3
-from seedance_dagster.storage.errors import ObjectChangedError
-from seedance_dagster.storage.s3 import ListedObject, ObjectInfo, StoreError, VideoStore, write_freely
+from seedance_dagster.storage.errors import ObjectChangedError, StoreError
+from seedance_dagster.storage.objects import ListedObject, ObjectInfo
+from seedance_dagster.storage.s3 import VideoStore, write_freely
 from seedance_dagster.storage.versions import ObjectVersion
 
 T = TypeVar("T")

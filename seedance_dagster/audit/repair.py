@@ -18,7 +18,7 @@ from seedance_dagster.engine.indexing import IndexingError, refresh_index
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.storage.s3 import StoreError
+from seedance_dagster.storage.errors import StoreError
 from seedance_dagster.threads import in_thread
 
 _MEDIA = frozenset({Kind.MISSING_IN_S3, Kind.BYTES_CHANGED})

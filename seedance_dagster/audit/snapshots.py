@@ -13,7 +13,7 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.ledger.repairs import MissingOrder
 from seedance_dagster.ledger.videos import CurrentVideo
-from seedance_dagster.storage.s3 import ListedObject
+from seedance_dagster.storage.objects import ListedObject
 
 NOT_SUBMITTED = "not yet submitted"
 """The text that events have in place of a task's id while the task is not made yet."""

@@ -21,7 +21,7 @@ from seedance_dagster.engine.reconcile.clocks import UNKNOWN
 from seedance_dagster.engine.reconcile.history import read_rows
 from seedance_dagster.engine.services import Services
 from seedance_dagster.storage.keys import is_replaced, order_folder
-from seedance_dagster.storage.s3 import ListedObject
+from seedance_dagster.storage.objects import ListedObject
 from seedance_dagster.threads import in_thread
 
 READING = "Reading ledger, vendor, Dagster and S3"

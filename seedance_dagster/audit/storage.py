@@ -16,7 +16,7 @@ from seedance_dagster.audit.snapshots import InspectedObject, StorageSnapshot
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.storage.manifest import Manifest
-from seedance_dagster.storage.s3 import ListedObject
+from seedance_dagster.storage.objects import ListedObject
 
 _CLOCK_SKEW = timedelta(minutes=5)  # between the store's clock and ours
 

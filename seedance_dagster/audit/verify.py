@@ -30,7 +30,8 @@ from seedance_dagster.counting import counted
 from seedance_dagster.engine.journals import JournalReader
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import State
-from seedance_dagster.storage.s3 import StoreError, VideoStore
+from seedance_dagster.storage.errors import StoreError
+from seedance_dagster.storage.s3 import VideoStore
 from seedance_dagster.threads import in_thread
 
 MAX_TASKS = 1000

@@ -8,7 +8,7 @@ import hashlib
 from seedance_dagster.engine.services import Services
 from seedance_dagster.media.contact_sheet import contact_sheet
 from seedance_dagster.media.errors import MediaError
-from seedance_dagster.storage.s3 import StoreError
+from seedance_dagster.storage.errors import StoreError
 
 _MOST = 24
 

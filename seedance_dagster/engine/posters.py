@@ -12,9 +12,9 @@ from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.media.errors import MediaError
 from seedance_dagster.media.inspection import cut_poster
+from seedance_dagster.storage.errors import StoreError
 from seedance_dagster.storage.keys import object_keys, object_metadata
 from seedance_dagster.storage.manifest import Manifest
-from seedance_dagster.storage.s3 import StoreError
 
 
 def cut_missing_posters(services: Services, prompt_set: str, *, actor: str) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from seedance_dagster.storage.clients import create_client
 from seedance_dagster.storage.names import bucket_name, prefix_path
 from seedance_dagster.storage.requests import RequestOptions
-from seedance_dagster.storage.s3 import VideoStore, create_client
+from seedance_dagster.storage.s3 import VideoStore
 from seedance_dagster.storage.writer import Writer
 
 if TYPE_CHECKING:

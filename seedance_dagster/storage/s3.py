@@ -8,10 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from seedance_dagster.net.secrets import one_line
-from seedance_dagster.storage.errors import ABSENT_CODES, NO_BUCKET, StoreError, error_code, user_errors
+from seedance_dagster.storage.errors import (
+    ABSENT_CODES,
+    NO_BUCKET,
+    StoreError,
+    error_code,
+    http_status,
+    user_errors,
+)
 from seedance_dagster.storage.keys import TASK_ID, probe_key
 from seedance_dagster.storage.names import bucket_name, check_endpoint, prefix_path
 from seedance_dagster.storage.objects import ListedObject, ObjectInfo
@@ -22,20 +28,8 @@ from seedance_dagster.storage.writer import Writer
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["ListedObject", "ObjectInfo", "StoreError", "VideoStore", "create_client"]
-
 _MIB = 1024 * 1024
 _DEFAULTS = RequestOptions()
-
-
-def create_client(factory: Callable[[], S3Client]) -> S3Client:
-    """Create an S3 client; raise `StoreError` for settings that boto3 cannot use."""
-    try:
-        return factory()
-    except (BotoCoreError, ValueError) as error:
-        words = one_line(str(error))
-        hint = "; AWS_ENDPOINT_URL_S3 must begin with http:// or https://" if "endpoint" in words else ""
-        raise StoreError(f"S3 cannot be reached with these settings: {words}{hint}") from None
 
 
 def write_freely() -> None:
@@ -103,7 +97,9 @@ class VideoStore(VersionedObjects):
         """Delete an object; return False where that is not allowed; raise `StoreError`."""
         try:
             self.client.delete_object(Bucket=self.bucket, Key=key)
-        except ClientError:
+        except ClientError as error:
+            if http_status(error) in (500, 502, 503, 504):
+                raise  # it says nothing of permissions
             return False  # the object stays
         return True
 

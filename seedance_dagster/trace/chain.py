@@ -27,7 +27,7 @@ class TracedFile:
     """A file of an order in S3; size and hash are the ledger's.
 
     Attributes:
-        kind: "video", "poster" or "manifest".
+        kind: "video", "poster", "preview" or "manifest".
         sha256: Its SHA-256 in hex.
     """
 
@@ -83,6 +83,7 @@ class TracedOrder:
         files = (
             ("video", order.video_key, order.size_bytes, order.sha256),
             ("poster", order.poster_key, order.poster_size_bytes, order.poster_sha256),
+            ("preview", order.preview_key, None, None),
             ("manifest", order.manifest_key, None, None),
         )
         return [TracedFile(kind, key, size, sha256) for kind, key, size, sha256 in files if key is not None]

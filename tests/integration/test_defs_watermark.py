@@ -33,10 +33,16 @@ def location(s3_server, tmp_path_factory):
         yield location
 
 
-def test_the_event_of_a_clean_video_names_both_tasks_and_their_sum(location):
-    """The video with the watermark is an observation; nothing is left to report."""
+@pytest.fixture(scope="module")
+def clean_run(location):
+    """A run whose video was cleaned."""
     run = location.run("cat")
     assert run.success, run.failure
+    return run
+
+
+def test_the_event_of_a_clean_video_names_both_tasks_and_their_sum(location, clean_run):
+    """The video with the watermark is an observation; nothing is left to report."""
     source, removal = location.orders("cat")
     metadata = {name: value.value for name, value in location.newest("videos", "cat").metadata.items()}
     assert metadata["seedance/task_id"] == removal.task_id
@@ -45,7 +51,7 @@ def test_the_event_of_a_clean_video_names_both_tasks_and_their_sum(location):
     assert metadata["seedance/cost_usd"] == pytest.approx(0.80)
     assert metadata["seedance/estimated_cost_usd"] == pytest.approx(0.80)
     assert "seedance/watermark" not in metadata
-    assert set(run.events_of("videos")) == {("cat", "observation"), ("cat", "materialization")}
+    assert set(clean_run.events_of("videos")) == {("cat", "observation"), ("cat", "materialization")}
     asked = {name: value.value for name, value in location.newest("prompts", "cat").metadata.items()}
     assert asked["seedance/estimated_cost_usd"] == pytest.approx(0.80)
     assert asked["request"]["remove_watermark"] is True
@@ -76,14 +82,14 @@ def test_a_removal_that_fails_leaves_the_video_and_says_so(location, monkeypatch
     assert len(location.orders("dog")) == 3
 
 
-def test_all_four_sources_agree_on_the_pairs(location, s3_server, monkeypatch):
+def test_all_four_sources_agree_on_the_pairs(location, clean_run, s3_server, monkeypatch):
     """A deep audit reads every task, object and event of both orders, and finds nothing."""
     document, done = audit(location, s3_server, monkeypatch, "--deep")
     assert document["findings"] == []
     assert done.exit_code == 0
 
 
-def test_trace_and_spend_show_both_orders(location, s3_server, monkeypatch):
+def test_trace_and_spend_show_both_orders(location, clean_run, s3_server, monkeypatch):
     """The trace says whose video was cleaned, and the spend by model has the removals apart."""
     audit(location, s3_server, monkeypatch)  # sets the environment of commands
     source, _ = location.orders("cat")
@@ -95,7 +101,7 @@ def test_trace_and_spend_show_both_orders(location, s3_server, monkeypatch):
 
 
 @pytest.mark.long
-def test_a_lost_video_is_fetched_again_by_its_own_task(location, s3_server, monkeypatch):
+def test_a_lost_video_is_fetched_again_by_its_own_task(location, clean_run, s3_server, monkeypatch):
     """A repair asks the task that took the watermark off, and the manifest stays the same."""
     removal = location.orders("cat")[-1]
     manifest = location.store.get_bytes(removal.manifest_key)

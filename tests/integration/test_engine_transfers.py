@@ -13,8 +13,9 @@ from seedance_dagster.engine.events import Delayed, Stored
 from seedance_dagster.engine.stages import collect, download
 from seedance_dagster.ledger.order import State
 from seedance_dagster.media.errors import MediaError
+from seedance_dagster.storage.errors import StoreError
 from seedance_dagster.storage.keys import object_keys
-from seedance_dagster.storage.s3 import StoreError, VideoStore
+from seedance_dagster.storage.s3 import VideoStore
 
 pytestmark = pytest.mark.integration
 

@@ -14,8 +14,9 @@ from stores import open_store
 
 from seedance_dagster.cli.local.ports import free_port
 from seedance_dagster.prompts.files import FileReference
+from seedance_dagster.storage.errors import StoreError
 from seedance_dagster.storage.reference_objects import ReadObject, presigned_link, read_object
-from seedance_dagster.storage.s3 import StoreError, VideoStore
+from seedance_dagster.storage.s3 import VideoStore
 
 pytestmark = pytest.mark.integration
 

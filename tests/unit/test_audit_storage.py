@@ -13,7 +13,7 @@ from factories import NOW, make_order
 from seedance_dagster.audit.snapshots import InspectedObject
 from seedance_dagster.audit.storage import Verification, expected_manifest, objects_to_verify
 from seedance_dagster.ledger.order import State
-from seedance_dagster.storage.s3 import ListedObject
+from seedance_dagster.storage.objects import ListedObject
 
 ORDER = stored_order(1)
 CHECK, HASH, READ = Verification

@@ -31,7 +31,7 @@ from seedance_dagster.audit.snapshots import (
 from seedance_dagster.audit.storage import expected_manifest
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.repairs import MissingOrder
-from seedance_dagster.storage.s3 import ListedObject
+from seedance_dagster.storage.objects import ListedObject
 
 LOST = stored_order(1)
 KEPT = stored_order(2)

@@ -20,7 +20,7 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.settings import Settings
 from seedance_dagster.storage import capabilities
 from seedance_dagster.storage.capabilities import CAPABILITIES, Trial, Verdict, policy_json
-from seedance_dagster.storage.s3 import StoreError
+from seedance_dagster.storage.errors import StoreError
 
 PAGE = Path(__file__).parents[2] / "docs" / "storage.md"
 

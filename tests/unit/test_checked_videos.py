@@ -12,7 +12,7 @@ from seedance_dagster.defs.video_checks import CHECKS
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
-from seedance_dagster.storage.s3 import StoreError
+from seedance_dagster.storage.errors import StoreError
 
 FILE = {"poster_size_bytes": 1, "size_bytes": 1, "duration_s": 5.0}
 KEYS = [f"p{number:02}" for number in range(30)]

@@ -102,13 +102,15 @@ def test_the_tree_shows_the_whole_chain(orders: OrderFactory) -> None:
         ("e" * 64, "-> sha256 as delivered"),
         (f"{1:064x}", "-> Video "),
         (f"s3://b/seedance/spots/cat/{'a' * 12}-a1/poster.jpg", "-> Poster "),
+        (f"s3://b/seedance/spots/cat/{'a' * 12}-a1/preview.mp4", "-> Preview "),
         (f"s3://b/seedance/spots/cat/{'a' * 12}-a1", "-> Order 1"),
         (f"s3://b/seedance/spots/cat/{'a' * 12}-a2/video.mp4", "-> Order 2"),
     ],
 )
 def test_the_thing_in_question_is_marked(orders: OrderFactory, thing: str, marked: str) -> None:
     """One line is marked; the order's own where it has no files yet."""
-    orders.make(State.STORED, artifacts={"delivered_sha256": "e" * 64})
+    preview = f"seedance/spots/cat/{'a' * 12}-a1/preview.mp4"
+    orders.make(State.STORED, artifacts={"delivered_sha256": "e" * 64, "preview_key": preview})
     orders.make(State.SUBMITTED)
     marked_lines = [line for line in lines(run(thing)) if line.startswith("->")]
     assert len(marked_lines) == 1

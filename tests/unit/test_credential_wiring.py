@@ -21,7 +21,8 @@ from seedance_dagster.media.credentials.chain import make_test_chain
 from seedance_dagster.media.inspection import Inspection
 from seedance_dagster.media.video import probe
 from seedance_dagster.settings import SettingError, Settings
-from seedance_dagster.storage.s3 import ObjectInfo, VideoStore
+from seedance_dagster.storage.objects import ObjectInfo
+from seedance_dagster.storage.s3 import VideoStore
 
 ENVIRON = {
     "SEEDANCE_C2PA_CERTIFICATE": "/etc/certificate.pem",

@@ -16,7 +16,7 @@ from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import State
-from seedance_dagster.storage.s3 import StoreError
+from seedance_dagster.storage.errors import StoreError
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from seedance_dagster.scores.child import CAN_FORK
 from seedance_dagster.scores.plan import ScorePlan
 from seedance_dagster.scores.run import ScoringRun
 from seedance_dagster.scores.score import Score
-from seedance_dagster.storage.s3 import StoreError
+from seedance_dagster.storage.errors import StoreError
 
 LOG = logging.getLogger("tests")
 CONTENT = b"bytes of a video"

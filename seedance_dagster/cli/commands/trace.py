@@ -65,7 +65,7 @@ def _with_sizes(trace: Trace, settings: Settings) -> Trace:
         return trace
     if not settings.bucket:
         return _with_note(trace, "S3 was not checked: SEEDANCE_S3_BUCKET is not set")
-    from seedance_dagster.storage.s3 import StoreError  # noqa: PLC0415  slow to import, and not always needed
+    from seedance_dagster.storage.errors import StoreError  # noqa: PLC0415  slow to import, and not always needed
 
     try:
         return replace(trace, sizes=_sizes(_open_store(settings), trace))
@@ -81,7 +81,8 @@ def _open_store(settings: Settings) -> VideoStore:
     import boto3  # noqa: PLC0415  slow to import
     from botocore.config import Config  # noqa: PLC0415  slow to import
 
-    from seedance_dagster.storage.s3 import VideoStore, create_client  # noqa: PLC0415  slow to import
+    from seedance_dagster.storage.clients import create_client  # noqa: PLC0415  slow to import
+    from seedance_dagster.storage.s3 import VideoStore  # noqa: PLC0415  slow to import
 
     config = Config(
         connect_timeout=_S3_TIMEOUT_S, read_timeout=_S3_TIMEOUT_S, retries={"total_max_attempts": 1}

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.checked_videos import Checked
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.storage.s3 import StoreError, VideoStore
+from seedance_dagster.storage.errors import StoreError
+from seedance_dagster.storage.s3 import VideoStore
 from seedance_dagster.video_health import OBJECTS_INTACT, video_problems
 
 _LISTED_AT_ONCE = 12  # listing the whole set is cheaper where more than one in 12 videos changed

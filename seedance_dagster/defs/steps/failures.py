@@ -12,7 +12,7 @@ from seedance_dagster.datasets.export.errors import ExportError
 from seedance_dagster.engine.ordering.quote import OrderingError
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.prompts.problems import PromptSetError
-from seedance_dagster.storage.s3 import StoreError
+from seedance_dagster.storage.errors import StoreError
 
 USER_ERRORS = (OrderingError, LedgerError, PromptSetError, SeedanceError, StoreError, ExportError)
 """Errors whose message says what is wrong and what to do, and contains no secret."""

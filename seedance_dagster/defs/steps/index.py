@@ -18,8 +18,8 @@ from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.set_spend import OrderSums
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
+from seedance_dagster.storage.errors import StoreError
 from seedance_dagster.storage.index import COLUMNS
-from seedance_dagster.storage.s3 import StoreError
 
 _SUMS = (dg.TableColumn("orders", "int"), dg.TableColumn("usd", "float"))
 # An event should not grow without bounds.

@@ -14,7 +14,7 @@ from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import BudgetExceededError, LedgerError
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.media.credentials import CredentialError
-from seedance_dagster.storage.s3 import StoreError
+from seedance_dagster.storage.errors import StoreError
 
 
 def place_orders(

@@ -11,7 +11,7 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import worker_name
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.storage.capabilities import examine
-from seedance_dagster.storage.s3 import StoreError
+from seedance_dagster.storage.errors import StoreError
 
 _GOOD_FOR = timedelta(days=1)
 _LEASE = "storage check"

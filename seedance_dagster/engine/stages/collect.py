@@ -21,9 +21,10 @@ from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.media.errors import MediaError
 from seedance_dagster.media.preview import make_preview, needs_preview
+from seedance_dagster.storage.errors import StoreError
 from seedance_dagster.storage.keys import object_keys, object_metadata
 from seedance_dagster.storage.manifest import Manifest
-from seedance_dagster.storage.s3 import StoreError, VideoStore
+from seedance_dagster.storage.s3 import VideoStore
 from seedance_dagster.threads import in_decoding_thread, in_thread
 
 _OVERWRITTEN = "another worker overwrote the video"

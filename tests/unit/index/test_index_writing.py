@@ -13,7 +13,7 @@ from seedance_dagster.engine.indexing import is_due, refresh_index, sets_to_inde
 from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.verdict import Judgement, Verdict
-from seedance_dagster.storage.s3 import StoreError
+from seedance_dagster.storage.errors import StoreError
 
 SECOND, THIRD = f"{FOLDER}part-00002.parquet", f"{FOLDER}part-00003.parquet"
 

@@ -6,7 +6,9 @@ from unittest.mock import Mock, sentinel
 
 import pytest
 
-from seedance_dagster.storage.s3 import StoreError, VideoStore, create_client
+from seedance_dagster.storage.clients import create_client
+from seedance_dagster.storage.errors import StoreError
+from seedance_dagster.storage.s3 import VideoStore
 
 CLIENT = sentinel.client  # nothing is sent
 POINT = "arn:aws:s3:eu-west-1:123456789012:accesspoint/videos"

@@ -9,8 +9,7 @@ import io
 import pytest
 from s3_stub import put
 
-from seedance_dagster.storage.errors import ObjectChangedError
-from seedance_dagster.storage.s3 import StoreError
+from seedance_dagster.storage.errors import ObjectChangedError, StoreError
 
 
 def test_a_write_that_is_refused_without_a_condition_as_well_is_reported(store, s3, video):

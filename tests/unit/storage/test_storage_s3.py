@@ -8,7 +8,9 @@ from botocore.stub import ANY
 from s3_stub import BODY, SHA256, head, put, uploaded
 
 from seedance_dagster.ledger.errors import StaleOrderError
-from seedance_dagster.storage.s3 import ObjectInfo, StoreError, VideoStore
+from seedance_dagster.storage.errors import StoreError
+from seedance_dagster.storage.objects import ObjectInfo
+from seedance_dagster.storage.s3 import VideoStore
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,15 @@ def test_an_outage_while_deleting_is_one_of_the_store(store, monkeypatch):
 
     monkeypatch.setattr(store.client, "delete_object", lost)
     with pytest.raises(StoreError, match="S3 did not answer"):
+        store.delete("seedance/.writable")
+
+
+def test_a_store_that_is_down_does_not_refuse_to_delete(store, s3):
+    """A missing permission is an answer; an error of the server is none."""
+    s3.add_client_error("delete_object", "AccessDenied", http_status_code=403)
+    assert not store.delete("seedance/.writable")
+    s3.add_client_error("delete_object", "SlowDown", http_status_code=503)
+    with pytest.raises(StoreError, match="SlowDown"):
         store.delete("seedance/.writable")
 
 
