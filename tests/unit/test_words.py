@@ -32,6 +32,9 @@ WORDS = re.compile(
 )
 """Words that no user and no reader meets any more."""
 
+VARIABLES = frozenset({"told", "found", "each", "given"})
+"""Names of variables that do not say what they hold."""
+
 PACKAGE = sorted((ROOT / "seedance_dagster").rglob("*.py"))
 OTHER_CODE = sorted(
     path for room in ("tests", "benchmarks") for path in (ROOT / room).rglob("*.py") if path != Path(__file__)
@@ -57,6 +60,14 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
                 yield getattr(node, "lineno", 1), text
 
 
+def variables(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+
+
 def test_identifiers_that_were_given_up_are_gone():
     """No name of the package, its tests or its benchmarks is one of them."""
     assert [
@@ -64,6 +75,16 @@ def test_identifiers_that_were_given_up_are_gone():
         for path in (*PACKAGE, *OTHER_CODE)
         for line, name in identifiers(path)
         if NAMES.fullmatch(name)
+    ] == []
+
+
+def test_a_variable_says_what_it_holds():
+    """It is named by a noun: an order, a row, a match."""
+    assert [
+        shown(path, line, name)
+        for path in (*PACKAGE, *OTHER_CODE)
+        for line, name in variables(path)
+        if name in VARIABLES
     ] == []
 
 
