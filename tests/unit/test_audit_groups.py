@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -106,30 +107,33 @@ def test_each_damage_is_found_by_groups_as_by_a_comparison_of_everything(plant):
             assert essence(audit(world, 1, deep=deep)) == essence(audit(world, None, deep=deep))
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    damages=st.lists(
-        st.tuples(st.integers(1, 5), st.sampled_from(sorted(PLANTS))),
-        max_size=3,
-        unique_by=lambda damage: damage[1],
-    ),
-    deep=st.booleans(),
-    scope=st.sampled_from(
-        [{}, {"prompt_set": "spots"}, {"prompt_set": "others"}, {"since": EARLY + timedelta(hours=1)}]
-    ),
-)
-def test_damages_together_are_found_in_groups_of_any_size(damages, deep, scope):
+@pytest.mark.parametrize("examples", [10, pytest.param(25, marks=pytest.mark.long)])
+def test_damages_together_are_found_in_groups_of_any_size(examples):
     """Several damages to any orders give the same report in groups of 1, of 3 and of everything."""
-    with varied_world() as world:
-        planters = {number: Planter(world, Clock(), number) for number, _ in damages}
-        for number, name in damages:
-            try:
-                PLANTS[name].plant(planters[number])
-            except (KeyError, ValueError):
-                continue  # an earlier damage took away what this one would change
-        whole = essence(audit(world, None, deep=deep, **scope))
-        for group in (1, 3, EVERYTHING):
-            assert essence(audit(world, group, deep=deep, **scope)) == whole
+    numbers = st.integers(1, 5)
+    scopes = [{}, {"prompt_set": "spots"}, {"prompt_set": "others"}, {"since": EARLY + timedelta(hours=1)}]
+
+    @settings(max_examples=examples, deadline=None)
+    @given(
+        damages=st.lists(
+            st.tuples(numbers, st.sampled_from(sorted(PLANTS))), max_size=3, unique_by=itemgetter(1)
+        ),
+        deep=st.booleans(),
+        scope=st.sampled_from(scopes),
+    )
+    def compare(damages, deep, scope):
+        with varied_world() as world:
+            planters = {number: Planter(world, Clock(), number) for number, _ in damages}
+            for number, name in damages:
+                try:
+                    PLANTS[name].plant(planters[number])
+                except (KeyError, ValueError):
+                    continue  # an earlier damage took away what this one would change
+            whole = essence(audit(world, None, deep=deep, **scope))
+            for group in (1, 3, EVERYTHING):
+                assert essence(audit(world, group, deep=deep, **scope)) == whole
+
+    compare()
 
 
 @pytest.mark.parametrize("deep", [False, True])

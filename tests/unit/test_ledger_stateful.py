@@ -270,10 +270,19 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
             assert entries[-1].to_state == order.state
 
 
-LedgerMachine.TestCase.settings = settings(
-    max_examples=30,
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-TestLedgerAgainstAModel = LedgerMachine.TestCase
+class TestLedgerAgainstAModel(LedgerMachine.TestCase):
+    """Some histories."""
+
+    settings = settings(
+        max_examples=10,
+        stateful_step_count=20,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+
+
+@pytest.mark.long
+class TestLedgerAgainstAModelForLonger(LedgerMachine.TestCase):
+    """More histories."""
+
+    settings = settings(TestLedgerAgainstAModel.settings, max_examples=30)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -80,21 +81,21 @@ def same_text(length: int, rows: int) -> pa.Table:
 
 
 @pytest.mark.parametrize(
-    ("table", "message"),
+    ("make_table", "message"),
     [
-        (same_text(1, 100_001), "contains more than 100000 prompts: split it into several files"),
-        (same_text(120 * 1024**2, 1), "unpacks to 120 MB; allowed are 100 MB"),
-        (same_text(2 * 1024**2, 1_000), "unpacks to 2000 MB; allowed are 100 MB"),
+        (partial(same_text, 1, 100_001), "contains more than 100000 prompts: split it into several files"),
+        (partial(same_text, 120 * 1024**2, 1), "unpacks to 120 MB; allowed are 100 MB"),
+        (partial(same_text, 2 * 1024**2, 1_000), "unpacks to 2000 MB; allowed are 100 MB"),
         (
-            pa.table({"prompt": ["x"], **{f"c{n}": [1] for n in range(1_000)}}),
+            partial(pa.table, {"prompt": ["x"], **{f"c{n}": [1] for n in range(1_000)}}),
             "has 1001 columns; allowed are",
         ),
     ],
     ids=["rows", "one text", "one text in many rows", "columns"],
 )
-def test_what_a_parquet_file_unpacks_to_is_known_first(tmp_path, table, message):
+def test_what_a_parquet_file_unpacks_to_is_known_first(tmp_path, make_table, message):
     """Its own description says how many rows and bytes it holds (x5)."""
-    content = parquet(table, compression="zstd")
+    content = parquet(make_table(), compression="zstd")
     assert len(content) < 1024**2
     [(_, _, problem)] = problems_of(load(tmp_path, "a.parquet", content))
     assert problem.startswith(message)
