@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -40,7 +41,7 @@ def sealed(
 
     @dg.resource(config_schema={}, description=(type(resource).__doc__ or "").partition("\n")[0])
     def build(context: dg.InitResourceContext) -> Any:
-        initialized = make(context)
+        initialized = make()
         if finish is not None:
             finish(initialized, context)
         return initialized
@@ -55,19 +56,15 @@ def sealed_api(
     make_store, make_ledger = _maker(video_store), _maker(ledger)
 
     def finish(api: SeedanceResource, context: dg.InitResourceContext) -> None:
-        api.using(make_store(context), make_ledger(context), context.instance)
+        api.using(make_store(), make_ledger(), context.instance)
 
     return sealed(seedance, finish)
 
 
-def _maker(resource: dg.ConfigurableResource[Any]) -> Callable[[dg.InitResourceContext], Any]:
-    made: list[Any] = []  # once, since making one takes Dagster a while, at every tick and step
-
-    def make(context: dg.InitResourceContext) -> Any:
-        if not made:
-            # With an instance: Dagster would make one in memory otherwise, which takes a tenth of a second.
-            with dg.build_resources({"resource": resource}, context.instance) as resources:
-                made.append(resources.resource)
-        return made[0]
+def _maker(resource: dg.ConfigurableResource[Any]) -> Callable[[], Any]:
+    @cache  # making one takes Dagster a tenth of a second, at every tick and step
+    def make() -> Any:
+        with resource.process_config_and_initialize_cm() as initialized:
+            return initialized
 
     return make
