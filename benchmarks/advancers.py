@@ -28,7 +28,8 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import Prompt, PromptSet
-from seedance_dagster.storage.s3 import VideoStore, create_client
+from seedance_dagster.storage.clients import create_client
+from seedance_dagster.storage.s3 import VideoStore
 
 VIDEOS = 120
 ADVANCERS = (1, 2, 4)
