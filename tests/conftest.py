@@ -61,6 +61,8 @@ def postgres_url() -> Iterator[str]:
 
 # Their tests mostly wait for other processes, so they start first and others run meanwhile.
 _LONG = (
+    "test_audit_groups",
+    "test_killed_archive",
     "test_outages",
     "test_demo",
     "test_dev",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,26 +62,11 @@ class Videos(LedgerPart):
         return [video for chunk in chunked(keys) for video in self._current(prompt_set, chunk)]
 
     def _current(self, prompt_set: str, keys: Collection[str] | None) -> list[CurrentVideo]:
-        current = current_videos(prompt_set, keys)
-        verdict = (
-            sa.select(verdicts.c.verdict)
-            .where(
-                verdicts.c.prompt_set == prompt_set,
-                verdicts.c.partition == current.c.label,
-                verdicts.c.sha256 == orders.c.sha256,
-            )
-            .order_by(verdicts.c.verdict_id.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        query = (
-            sa.select(orders, *(current.c[name] for name in _LABEL), verdict.label("verdict"))
-            .join(current, current.c.order_id == orders.c.order_id)
-            .order_by(current.c.first_order_id, current.c.label)
-        )
+        query, some = _videos_query(among=keys is not None), {} if keys is None else {"keys": list(keys)}
         videos: list[CurrentVideo] = []
         with self._database.reading() as connection:
-            for rows in connection.execute(query).partitions(_ROWS_AT_ONCE):
+            result = connection.execute(query, {"prompt_set": prompt_set} | some)
+            for rows in result.partitions(_ROWS_AT_ONCE):
                 measured = scores_of(connection, (row.sha256 for row in rows))
                 videos += (_video(row, measured) for row in rows)
         return videos
@@ -106,6 +92,29 @@ class Videos(LedgerPart):
         )
         with self._database.reading() as connection:
             return sorted(connection.scalars(query))
+
+
+@cache  # an audit and a tick run it for each set, and composing it takes as long as running it
+def _videos_query(*, among: bool) -> sa.Select[Any]:
+    """Select the videos of the set `prompt_set`, or those of its partitions `keys`."""
+    prompt_set = sa.bindparam("prompt_set", type_=sa.String)
+    current = current_videos(prompt_set, sa.bindparam("keys", expanding=True) if among else None)
+    verdict = (
+        sa.select(verdicts.c.verdict)
+        .where(
+            verdicts.c.prompt_set == prompt_set,
+            verdicts.c.partition == current.c.label,
+            verdicts.c.sha256 == orders.c.sha256,
+        )
+        .order_by(verdicts.c.verdict_id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return (
+        sa.select(orders, *(current.c[name] for name in _LABEL), verdict.label("verdict"))
+        .join(current, current.c.order_id == orders.c.order_id)
+        .order_by(current.c.first_order_id, current.c.label)
+    )
 
 
 def _video(row: sa.Row[Any], measured: Mapping[str, Mapping[str, ScoreValue]]) -> CurrentVideo:
@@ -136,7 +145,9 @@ def scores_of(connection: sa.Connection, sha256s: Iterable[str]) -> dict[str, di
     return by_sha256
 
 
-def current_videos(prompt_set: str, keys: Collection[str] | None = None) -> sa.Subquery:
+def current_videos(
+    prompt_set: str | sa.BindParameter[str], keys: Collection[str] | sa.BindParameter[str] | None = None
+) -> sa.Subquery:
     """Select order, first order, label and facts of the label, one row for each partition with a video."""
     among = sa.true() if keys is None else links.c.partition.in_(keys)
     removal = other_orders

@@ -55,8 +55,8 @@ def bring(size):
     client.delete_object(Bucket=store.bucket, Key="flat/video.mp4")
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
-bring(20_000_000)
-bring(200_000_000)
+bring(10_000_000)
+bring(100_000_000)
 """
 
 
@@ -245,7 +245,7 @@ async def test_the_file_host_gets_no_secret(host, tmp_path):
 
 
 def test_memory_does_not_grow_with_the_file(host, s3_server, tmp_path):
-    """A file of 200 MB takes no more memory than one of 20 MB, in the download and in the upload."""
+    """A file of 100 MB takes no more memory than one of 10 MB, in the download and in the upload."""
     script = tmp_path / "bring.py"
     script.write_text(BRING)
     environ = os.environ | s3_server.environ | {"PYTHONWARNINGS": "error"}
