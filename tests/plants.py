@@ -144,7 +144,7 @@ ROWS = [
         "removed, and the vendor does not know the task",
         lambda p: (p.remove_row(), p.forget_task()),
         {
-            "missing_order": "the vendor does not know its task: the manifest alone is no evidence",
+            "missing_order": "the vendor does not know its task, and the manifest alone proves nothing",
             "index_differs": DOUBT + "version",
         },
     ),

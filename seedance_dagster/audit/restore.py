@@ -57,7 +57,7 @@ class Restorer:
                 task = await client.get_task(evidence.manifest.task_id)
             except NotFoundError:
                 raise NotRepairableError(
-                    "the vendor does not know its task: the manifest alone is no evidence"
+                    "the vendor does not know its task, and the manifest alone proves nothing"
                 ) from None
         columns |= {"request": confirmed_request(evidence.manifest, task).model_dump(mode="json")}
         return await in_thread(self._write, evidence, evidence.manifest, columns)

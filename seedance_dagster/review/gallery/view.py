@@ -153,7 +153,7 @@ class Facets:
     cost_per_accepted: str
 
 
-_MAX_VALUES = 30  # a tag with more, such as a number of each prompt, is no filter
+_MAX_VALUES = 30  # a tag with more, such as a number of each prompt, is not offered as a filter
 
 
 def facets_of(
