@@ -89,7 +89,7 @@ class Poller:
                 await in_thread(self._ledger.tasks.polled, order, due_at=step.due_at, task=step.seen)
                 unfamiliar = step.seen["error_message"]
                 if unfamiliar and unfamiliar != order.error_message:
-                    await self._emit(Delayed(order, f"task {order.task_id} is waited for: {unfamiliar}"))
+                    await self._emit(Delayed(order, f"task {order.task_id} is still polled: {unfamiliar}"))
             case Collect():
                 await in_thread(self._ledger.tasks.succeeded, order, actor=self._worker.name, task=step.seen)
                 self.ended += 1
