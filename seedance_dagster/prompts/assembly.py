@@ -134,10 +134,9 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
     left_out = dict(raw.left_out)
     left_out |= {prompt_id: "; ".join(map(str, reasons)) for prompt_id, reasons in failed.items()}
     row_reasons = set(left_out.values())
-    unread = [str(problem) for problem in raw.problems if problem.severity == "error"]
-    unread = [reason for reason in unread if reason not in row_reasons]
-    if "" in left_out:
-        unread.append(left_out.pop(""))  # its id is invalid, so it may be any prompt
+    without_valid_id = left_out.pop("", "")
+    errors = (str(problem) for problem in raw.problems if problem.severity == "error")
+    unread = next((reason for reason in errors if reason not in row_reasons), without_valid_id)
     prompt_set = PromptSet(
         raw.name,
         tuple(prompts),
@@ -145,7 +144,7 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
         raw.budgets,
         raw.folder,
         left_out,
-        tuple(unread),
+        unread,
         scores=raw.scores,
         accept=raw.accept,
     )

@@ -96,7 +96,8 @@ class PromptSet:
         budgets: Points that its orders may cost, by window: "day" or "month" in UTC, "total" for all time.
         folder: The folder that paths of references start from; None where there is none.
         left_out: Why rows with errors gave no prompt, by the id that it would have had.
-        unread: Why rows whose ids are unknown gave no prompt: they cannot be read, or are hidden.
+        unread: Why the first row whose id is unknown gave no prompt: it cannot be read, or is hidden. Empty
+            where the ids of all rows are known.
         accepted: The keys of the drafts that are accepted now: their finals are asked for as well.
         scores: The scores of its videos, beside those of the code location.
         accept: The rule by which videos are accepted; None leaves that to people.
@@ -117,7 +118,7 @@ class PromptSet:
     budgets: Mapping[str, int] = field(default_factory=dict)
     folder: Path | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
-    unread: tuple[str, ...] = ()
+    unread: str = ""
     accepted: AbstractSet[str] = frozenset()
     scores: tuple[WantedScore, ...] = ()
     accept: AcceptRule | None = None
@@ -203,8 +204,7 @@ class PromptSet:
         gone = "there is no such prompt in its file"
         if not self.unread:
             return gone
-        more = f", or one of {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
-        return f"{gone}, unless it is in a row without a known id: {self.unread[0]}{more}"
+        return f"{gone}, unless it is in a row without a known id, such as this one: {self.unread}"
 
     @cached_property
     def repeated(self) -> dict[str, str]:

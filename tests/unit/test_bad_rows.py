@@ -123,7 +123,7 @@ def test_a_row_without_a_known_id_may_be_that_of_any_prompt(tmp_path, row):
     assert prompt_set.has_prompt("dog")
     reason = prompt_set.why_missing("dog")
     assert reason.startswith(
-        "there is no such prompt in its file, unless it is in a row without a known id: "
+        "there is no such prompt in its file, unless it is in a row without a known id, such as this one: "
     )
     assert f"{path}, line 2" in reason
     path.write_text('{"id": "cat", "prompt": "A cat"}\n')
