@@ -22,6 +22,9 @@ PROMPTS ?= ../shared/data/vbench_prompts.jsonl
 
 # Each test process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
+# Files of tests lie in memory where there is plenty: no test cuts the power, so waiting for a disk proves nothing.
+MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 2000000 {print "/dev/shm"}')
+export PYTEST_DEBUG_TEMPROOT ?= $(MEMORY)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo dev test test-all test-browser coverage chaos fuzz acceptance lint docs bench schemas constraints clean
