@@ -80,7 +80,7 @@ def test_plan_prices_each_prompt_and_orders_nothing(folder: Path) -> None:
     ]
     assert (cats["new_usd"], cats["reserved_usd"]) == ("1.67", "2.44")
     output = run("plan").stdout
-    assert "2 new; the new ones cost up to 1.67 USD, 2.44 USD are reserved" in output
+    assert "2 new; the new ones cost up to 1.67 USD, and 2.44 USD would be reserved" in output
     assert "so budgets count the highest that could apply" in output
     ledger = ledger_of(folder)
     assert ledger.workload.counts() == {}
@@ -125,7 +125,10 @@ def test_plan_knows_what_is_in_flight(folder: Path) -> None:
     [cats] = json.loads(run("plan", "--json").stdout)["prompt_sets"]
     assert [prompt["outcome"] for prompt in cats["prompts"]] == ["joined", "new"]
     assert cats["new_usd"] == "1.17"
-    assert "1 joined, 1 new; the new ones cost up to 1.17 USD, 1.94 USD are reserved" in run("plan").stdout
+    assert (
+        "1 joined, 1 new; the new ones cost up to 1.17 USD, and 1.94 USD would be reserved"
+        in run("plan").stdout
+    )
 
 
 def test_plan_says_as_what_a_prompt_was_ordered(folder: Path) -> None:

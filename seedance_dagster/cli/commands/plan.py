@@ -198,7 +198,7 @@ def _show_together(out: Console, together: BudgetCheck) -> None:
     )
     out.print(
         f"All sets together: {estimated} USD"
-        + ("" if estimated == reserved else f", {reserved} USD reserved")
+        + ("" if estimated == reserved else f", and {reserved} USD would be reserved")
     )
     if not together.fits:
         share = f"the first {together.affordable} of {together.new}" if together.affordable else "none"
@@ -209,7 +209,7 @@ def _summary(plan: Plan) -> str:
     bound = "" if plan.exact else "up to "
     text = f"{plan.counts}; the new ones cost {bound}{format_usd(plan.new_usd)} USD"
     if plan.reserved_usd > plan.new_usd:
-        text += f", {format_usd(plan.reserved_usd)} USD are reserved"
+        text += f", and {format_usd(plan.reserved_usd)} USD would be reserved"
     return text
 
 
