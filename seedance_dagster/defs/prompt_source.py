@@ -106,12 +106,14 @@ class PromptSource:
             places.append(table.source)
             parts.append(self._load_table(name, table, store))
         parts = list(map(self._with_full_names, parts))
+        loaded = _merged(parts)
+        usable = {prompt_set.name for prompt_set in loaded.sets}
         self._places = {
             prompt_set.name: place
             for place, part in zip(places, parts, strict=True)
             for prompt_set in part.sets
+            if prompt_set.name in usable
         } | {name: table.source for name, table in self.tables.items()}
-        loaded = _merged(parts)
         if not (self.scores or any(prompt_set.scores or prompt_set.accept for prompt_set in loaded.sets)):
             return loaded
         from seedance_dagster.scores.checked import with_checked_scores  # noqa: PLC0415  only where there are
@@ -146,6 +148,7 @@ class PromptSource:
                     key: reason.replace(f"{uri}, prompt ", f"{table.source}, row ")
                     for key, reason in prompt_set.left_out.items()
                 },
+                unread=prompt_set.unread.replace(f"{uri}, prompt ", f"{table.source}, row "),
             )
             for prompt_set in loaded.sets
         )
@@ -223,9 +226,16 @@ def _merged(parts: Sequence[LoadedPromptSets]) -> LoadedPromptSets:
     catalogs = [part.catalog for part in parts] or [Catalog.load()]
     unusable = {name: errors for part in parts for name, errors in part.unusable.items() if name not in sets}
     unusable |= ambiguous
-    files = tuple({file.source: file for part in parts for file in part.files}.values())
+    files = {file.source: file for part in parts for file in part.files}
+    for problem in chain.from_iterable(ambiguous.values()):
+        if file := files.get(problem.source):
+            files[problem.source] = replace(file, videos=None, problems=(*file.problems, problem))
     return LoadedPromptSets(
-        tuple(sets[name] for name in sorted(sets)), tuple(problems), catalogs[0], unusable, files
+        tuple(sets[name] for name in sorted(sets)),
+        tuple(problems),
+        catalogs[0],
+        unusable,
+        tuple(files.values()),
     )
 
 

@@ -154,10 +154,13 @@ def by_unique_name(
     """Return the sets whose name no other has, and an error for each of the others; both by name.
 
     None of several sets with one name is used: an old copy of a file might stand in for the edited one.
+    A set that was read twice, by a folder and by its file, is one set.
     """
     groups: dict[str, list[PromptSet]] = {}
     for prompt_set in prompt_sets:
-        groups.setdefault(prompt_set.name, []).append(prompt_set)
+        group = groups.setdefault(prompt_set.name, [])
+        if prompt_set not in group:
+            group.append(prompt_set)
     sets = {name: group[0] for name, group in groups.items() if len(group) == 1}
     return sets, {name: _name_problems(group) for name, group in groups.items() if len(group) > 1}
 

@@ -130,3 +130,19 @@ def test_prompts_are_checked_by_the_prices_of_the_resource(tmp_path, monkeypatch
     assert _price_file(SeedanceResource(prices="own.yaml")) == "own.yaml"
     loaded = PromptSource([], prices=str(file)).load()
     assert [problem.message for problem in loaded.errors] == ["must be a list of rows, not a number"]
+
+
+def test_a_set_that_is_read_twice_is_one_set_and_one_of_two_files_is_none(tmp_path):
+    """A folder and a file in it may both be named; of two files with one name, neither claims a place."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder, text in ((one, "a cat"), (other, "a dog")):
+        folder.mkdir()
+        (folder / "spots.yaml").write_text(f"{{name: spots, prompts: [{{id: cat, prompt: {text}}}]}}")
+    source = PromptSource.at((one, one / "spots.yaml"))
+    loaded = source.load()
+    assert [prompt_set.name for prompt_set in loaded.sets] == ["spots"]
+    assert (loaded.problems, source.places) == ((), {"spots": str(one)})
+    source = PromptSource.at((one, other))
+    loaded = source.load()
+    assert (loaded.sets, loaded.names, source.places) == ((), ("spots",), {})
+    assert [(file.videos, len(file.problems)) for file in loaded.files] == [(None, 1), (None, 1)]
