@@ -123,8 +123,9 @@ def test_sync_of_a_second_set_of_one_name_is_refused(home: Path, monkeypatch: py
     assert run("sync").exit_code == 1
 
 
-def test_sync_without_a_dagster_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sync_without_a_dagster_says_what_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without DAGSTER_HOME the message names that variable."""
+    monkeypatch.chdir(tmp_path)  # `make dev` may have run in the checkout
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     done = run("sync")
     assert (done.exit_code, "DAGSTER_HOME" in done.output) == (1, True)

@@ -27,6 +27,7 @@ def store(tmp_path, monkeypatch) -> MemoryStore:
         orders.make(State.STORED, "old", reported=True)
         clock.forward(days=100)
         orders.make(State.STORED, "new", reported=True)
+    monkeypatch.chdir(tmp_path)  # `make dev` may have run in the checkout
     monkeypatch.setenv("SEEDANCE_LEDGER_URL", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.setattr(Settings, "open_store", lambda _: memory)
     return memory
