@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from seedance_dagster.datasets.video import Video
 
 _EXTRA = "scores"
+_DECIMALS = 6  # the rest differs from run to run: processors sum in an order that hangs on where arrays lie
 # When the values of a measure change, its version must too, so that videos are scored again.
 _VERSIONS = {
     "black_share": "1",
@@ -62,7 +63,9 @@ def _measure_clip(name: str, clip: Clip) -> dict[str, Value]:
             f"score {name!r} needs {error.name}: pip install 'seedance-dagster[{_EXTRA}]'"
         ) from None
     value = MEASURES[name](clip)
-    return {} if value is None else {name: value}
+    if value is None:
+        return {}
+    return {name: round(value, _DECIMALS) if isinstance(value, float) else value}
 
 
 BUILTIN: Mapping[str, Score] = {
