@@ -37,7 +37,7 @@ _OTHER_NAMES = {
     "dagster_home": "DAGSTER_HOME",
 }
 _ALLOWED = {
-    "int": ("a whole number", "whole numbers from 1"),
+    "int": ("a whole number", "whole numbers from {least}"),
     "float": ("an amount of money", "amounts in USD above 0, such as 25 or 12.50"),
     "bool": ("true or false", "true and false, also written yes and no, on and off, 1 and 0"),
 }
@@ -282,5 +282,6 @@ def _describe(problem: Mapping[str, Any]) -> str:
         return f"{variable}: {problem['ctx']['error']}"
     [field] = [field for field in Settings.model_fields.values() if field.validation_alias == variable]
     noun, allowed = next(words for name, words in _ALLOWED.items() if name in str(field.annotation))
+    least = 0 if any(getattr(limit, "ge", None) == 0 for limit in field.metadata) else 1
     fault = f"is not {noun}" if problem["type"].endswith("_parsing") else "is out of range"
-    return f"{variable}: {problem['input']!r} {fault}; allowed are {allowed}"
+    return f"{variable}: {problem['input']!r} {fault}; allowed are {allowed.format(least=least)}"

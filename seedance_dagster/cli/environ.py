@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from seedance_dagster.cli.local_state import apply_env_file, use_local_state
 if TYPE_CHECKING:
     from seedance_dagster.settings import Settings
 
+_NAME = re.compile(r"[\w.-]+")
 DEV_FOLDER = "SEEDANCE_DEV_FOLDER"
 """Set only in a terminal that was prepared for commands beside a running `dev`."""
 
@@ -28,20 +30,44 @@ def project_environ() -> dict[str, str]:
         click.ClickException: `.env` cannot be read.
     """
     if DEV_FOLDER not in os.environ and Path(".env").is_file():
-        from dotenv import dotenv_values  # noqa: PLC0415  only where there is such a file
-
-        try:
-            for name, value in dotenv_values(".env").items():
-                if value is not None:
-                    # boto3 reads os.environ.
-                    os.environ.setdefault(name, value)
-        except (OSError, ValueError) as error:
-            # The error's text may quote a secret, so only its type is shown.
-            raise click.ClickException(
-                f".env in this folder cannot be read ({type(error).__name__}); it must be UTF-8 text with "
-                "NAME=value on each line"
-            ) from None
+        for name, value in _env_file().items():
+            os.environ.setdefault(name, value)  # boto3 reads it
     return dict(os.environ)
+
+
+def _env_file() -> dict[str, str]:
+    """Return the variables of `.env`.
+
+    Raises:
+        click.ClickException: It cannot be read, or has a line that would be ignored, such as that of a limit.
+    """
+    from dotenv import dotenv_values  # noqa: PLC0415  only where there is such a file
+    from dotenv.parser import parse_stream  # noqa: PLC0415
+
+    try:
+        with Path(".env").open(encoding="utf-8") as file:
+            parts = parse_stream(file)
+            broken = next((part.original for part in parts if part.error or _is_odd(part.key)), None)
+        values = {} if broken else dotenv_values(".env")
+    except (OSError, ValueError) as error:
+        # The error's text may quote a secret, so only its type is shown.
+        raise click.ClickException(
+            f".env in this folder cannot be read ({type(error).__name__}); it must be UTF-8 text with "
+            "NAME=value on each line"
+        ) from None
+    if broken:
+        before = broken.string[: -len(broken.string.lstrip())]  # its blank lines
+        line = broken.line + before.count("\n")
+        raise click.ClickException(
+            f".env in this folder, line {line}: is not NAME=value, and would have no effect; correct it, or "
+            "begin it with # if it is a comment"
+        )
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _is_odd(name: str | None) -> bool:
+    """Return True for a name that no variable has, such as PowerShell's `$env:NAME`."""
+    return name is not None and _NAME.fullmatch(name) is None
 
 
 def use_env_file(path: Path) -> None:

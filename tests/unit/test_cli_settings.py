@@ -100,6 +100,41 @@ def test_a_broken_env_file_gives_a_message(folder):
     assert "s3cret" not in done.output
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "SEEDANCE_BUDGET_USD_PER_DAY: 5",
+        "set SEEDANCE_BUDGET_USD_PER_DAY=5",
+        '$env:SEEDANCE_BUDGET_USD_PER_DAY="5"',
+        'SEEDANCE_BUDGET_USD_PER_DAY="5',
+        "SEEDANCE_BUDGET_USD_PER_DAY='5' USD",
+    ],
+)
+def test_a_line_of_the_env_file_that_would_be_ignored_is_an_error(folder, line):
+    """A limit that is written and not understood never means no limit."""
+    (folder / ".env").write_text(f"GOAPI_API_KEY=s3cret\r\n\r\n{line}\r\n")
+    done = run("plan")
+    assert done.exit_code == 1
+    assert ".env in this folder, line 3: is not NAME=value" in done.output
+    assert "s3cret" not in done.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'export SEEDANCE_BUDGET_USD_PER_DAY="5"\r\n',
+        b"\xef\xbb\xbfSEEDANCE_BUDGET_USD_PER_DAY = 5  # a limit\n",
+        b"# a comment\n\nOTHER\nSEEDANCE_BUDGET_USD_PER_DAY='5'",
+    ],
+)
+def test_an_env_file_is_read_as_editors_and_shells_write_it(folder, line):
+    """Quotes, `export`, comments, a byte order mark and any line ends are understood."""
+    (folder / ".env").write_bytes(line)
+    done = run("plan")
+    assert done.exit_code == 0
+    assert "budget of 5.00 USD a day" in done.output
+
+
 def test_an_audit_without_a_bucket_says_what_to_set(folder, monkeypatch):
     """The message names the variable, not a rule for bucket names."""
     monkeypatch.setenv("DAGSTER_HOME", str(folder))

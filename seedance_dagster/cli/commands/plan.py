@@ -150,8 +150,7 @@ def _show(out: Console, plan: Plan) -> None:
     for usage in plan.budgets.usages:
         out.print(f"Budget  {usage}", markup=False)
     if not plan.budgets.fits:
-        affordable, new = plan.budgets.affordable, plan.budgets.new
-        out.print(f"They do not fit into the budgets: the first {affordable} of {new} would", style="red")
+        out.print(f"They do not fit into the budgets: {_share(plan.budgets)} would", style="red")
     out.print()
 
 
@@ -201,8 +200,11 @@ def _show_together(out: Console, together: BudgetCheck) -> None:
         + ("" if estimated == reserved else f", and {reserved} USD would be reserved")
     )
     if not together.fits:
-        share = f"the first {together.affordable} of {together.new}" if together.affordable else "none"
-        out.print(f"Together they do not fit into the shared budgets: {share} would", style="red")
+        out.print(f"Together they do not fit into the shared budgets: {_share(together)} would", style="red")
+
+
+def _share(budgets: BudgetCheck) -> str:
+    return f"the first {budgets.affordable} of {budgets.new}" if budgets.affordable else "none"
 
 
 def _summary(plan: Plan) -> str:
