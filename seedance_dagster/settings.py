@@ -70,8 +70,8 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
     ledger: str = Field(
         default="",
         repr=False,  # may hold a password
-        description="Where orders and payments are recorded: an SQLAlchemy URL of SQLite or PostgreSQL. By "
-        "default an SQLite file under DAGSTER_HOME.",
+        description="Where orders and payments are recorded: an SQLAlchemy URL of PostgreSQL, or of SQLite "
+        "with the whole path (`sqlite:////var/lib/ledger.db`). By default an SQLite file under DAGSTER_HOME.",
     )
     pending_usd_per_run: float | None = usd_amount(
         "The most that one scheduled run of seedance_order_pending, or a run of an automation condition, may "

@@ -65,7 +65,7 @@ def create_engine(url: str) -> sa.Engine:
 
 def _new_engine(url: sa.URL) -> sa.Engine:
     backend = url.get_backend_name()
-    if "@" in (url.host or ""):
+    if backend != "sqlite" and "@" in f"{url.host}{url.database}":
         raise LedgerError(
             "the ledger's URL (SEEDANCE_LEDGER_URL) has a second @, which cuts its password in two: write @ "
             "in a password as %40"
@@ -79,12 +79,8 @@ def _new_engine(url: sa.URL) -> sa.Engine:
         raise LedgerError(f"the ledger's URL (SEEDANCE_LEDGER_URL) names {backend}; {_ALLOWED}")
     name = (url.database or ":memory:").removeprefix("file:")
     if not name.startswith(":memory:"):
+        _check_sqlite(url, name)
         file = Path(name)
-        if name.startswith(("~", "$", "%")):
-            raise LedgerError(
-                f"the ledger's URL (SEEDANCE_LEDGER_URL) names {name}, which no shell expands inside a URL: "
-                "write the whole path, such as sqlite:////home/me/ledger.db"
-            )
         file.parent.mkdir(parents=True, exist_ok=True)
         _check_content(file)
     engine = sa.create_engine(url)
@@ -92,6 +88,25 @@ def _new_engine(url: sa.URL) -> sa.Engine:
     sa.event.listen(engine, "begin", _on_sqlite_begin)
     sa.event.listen(engine, "invalidate", _on_sqlite_invalidate)
     return engine
+
+
+def _check_sqlite(url: sa.URL, name: str) -> None:
+    """Raise `LedgerError` for a URL that means another file than its writer."""
+    subject, whole = "the ledger's URL (SEEDANCE_LEDGER_URL)", "such as sqlite:////home/me/ledger.db"
+    if name.startswith(("~", "$", "%")):
+        raise LedgerError(
+            f"{subject} names {name}, which no shell expands inside a URL: write the whole path, {whole}"
+        )
+    if not Path(name).is_absolute():
+        raise LedgerError(
+            f"{subject} names {name}, another file in each folder in which a process starts: write the whole "
+            f"path, with four slashes, {whole}"
+        )
+    if url.query and "uri" not in url.query:
+        raise LedgerError(
+            f"{subject} names {name}, and what follows its ? has no effect on a file: leave it out, and "
+            "write a ? of the path as %3F"
+        )
 
 
 def share_compiled(*engines: sa.Engine) -> None:

@@ -99,7 +99,7 @@ class Ledger:
         restoration: A backup that is behind, or a new ledger in the place of a lost one.
 
     Example:
-        >>> ledger = Ledger.open("sqlite:///ledger.db")
+        >>> ledger = Ledger.open("sqlite:////var/lib/seedance/ledger.db")
         >>> ledger.workload.counts()
         {}
     """

@@ -82,7 +82,12 @@ def test_a_ledger_without_its_version_is_refused_untouched(ledger_url, new_order
     [
         ("postgresql://me:Tr0ub@dor99@db/x", "write @ in a password as %40"),
         ("sqlite:///~/ledger.db", "names ~/ledger.db, which no shell expands"),
+        ("postgresql://me:Tr0u@b/dor99@db/x", "write @ in a password as %40"),
         ("sqlite:///$HOME/ledger.db", "write the whole path"),
+        ("sqlite:///ledger.db", "names ledger.db, another file in each folder"),
+        ("sqlite:///file:ledger.db?uri=true", "names ledger.db, another file in each folder"),
+        ("sqlite:////srv/what?/ledger.db", "write a ? of the path as %3F"),
+        ("sqlite:////srv/ledger.db?timeout=5", "names /srv/ledger.db, and what follows its ? has no effect"),
     ],
 )
 def test_a_url_with_a_pitfall_says_what_to_write(url, words):
@@ -90,7 +95,7 @@ def test_a_url_with_a_pitfall_says_what_to_write(url, words):
     with pytest.raises(LedgerError, match=re.escape(words)) as refused:
         Ledger.open(url)
     assert "dor99" not in str(refused.value)
-    assert not Path("~").exists()
+    assert not any(Path(name).exists() for name in ("~", "ledger.db"))
 
 
 def test_a_damaged_file_is_to_be_restored(tmp_path):
