@@ -19,7 +19,9 @@ UNKNOWN = timedelta(hours=1)
 
 _USUAL = timedelta(minutes=2)
 _SERVERS_APART = timedelta(seconds=2)  # the vendor's machines have clocks of their own
-_NEARLY = timedelta(minutes=5)
+NEARLY = timedelta(minutes=5)
+"""The longest time by which two of the vendor's times of one moment may differ."""
+
 _NEIGHBOURS = 20  # on either side
 _SAME_CLOCK = timedelta(days=1)  # a task from longer before or after says nothing: a clock may have been set
 
@@ -44,7 +46,7 @@ class Offset:
     @property
     def margin(self) -> timedelta:
         """The time before a window in which a task is in doubt: unknown clocks may be wrong by hours."""
-        return _NEARLY if self.known else _SAME_CLOCK
+        return NEARLY if self.known else _SAME_CLOCK
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,9 @@ async def read_patience(worker: Worker, task_types: Iterable[str]) -> dict[str, 
     return {name: Patience(name, grace, seed, longest.get(name)) for name in task_types}
 
 
-def unproved(scan: HistoryScan, window: Window, now: datetime, patience: Patience) -> str | None:
+def unproved(  # noqa: PLR0911  a table reads best flat
+    scan: HistoryScan, window: Window, now: datetime, patience: Patience
+) -> str | None:
     """Return the reason why a scan does not prove that nothing was made in a window; None when it does.
 
     Args:
@@ -92,6 +94,10 @@ def unproved(scan: HistoryScan, window: Window, now: datetime, patience: Patienc
         return scan.doubt
     if scan.unlisted is not None:
         return f"the history does not list task {scan.unlisted}, which exists"
+    if scan.misdated is not None:
+        return (
+            f"the history dates task {scan.misdated} otherwise than the task itself: its times prove nothing"
+        )
     # Two scans a grace period apart must reach this far: then a history that forgets by age held the window.
     if scan.first is None or scan.first > window.start + patience.grace:
         return f"the history lists no task from before {window.start:%Y-%m-%d %H:%M:%S} UTC"

@@ -8,7 +8,7 @@ exist.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from seedance_dagster.api.client import SeedanceClient
@@ -16,7 +16,7 @@ from seedance_dagster.api.errors import NotFoundError, SeedanceError
 from seedance_dagster.api.wire import HistoryRow, Task
 from seedance_dagster.counting import counted
 from seedance_dagster.engine.account import of_account
-from seedance_dagster.engine.reconcile.clocks import Window
+from seedance_dagster.engine.reconcile.clocks import NEARLY, Window
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.reconciliation import KnownTask
 from seedance_dagster.threads import in_thread
@@ -46,6 +46,7 @@ class HistoryScan:
         last: When the last one was made.
         unmatched: Rows of all tasks that no order owns, of any type.
         unlisted: A task that exists and is not listed: the history is late, or lists finished tasks only.
+        misdated: A task of ours that the history dates otherwise than the task itself: no row's time counts.
         lists_unfinished: True when the history was ever seen to list running tasks.
         unseen_end: True when a task of an order has ended unseen, so that its points may be back without the
             ledger's knowing.
@@ -59,6 +60,7 @@ class HistoryScan:
     last: datetime | None = None
     unmatched: tuple[HistoryRow, ...] = ()
     unlisted: str | None = None
+    misdated: str | None = None
     lists_unfinished: bool = False
     unseen_end: bool = False
     doubt: str | None = None
@@ -81,6 +83,9 @@ async def scan_history(
         rows, doubt = await read_rows(worker.client, span.start, span.end)
         lists_unfinished = await in_thread(_lists_unfinished, worker, rows.values())
         known = await in_thread(ledger.reconciliation.known_tasks, account, span.start)
+        misdated = _misdated(rows, known)
+        if misdated is not None:  # such as a date alone, or local time without its zone
+            rows = {task_id: replace(row, created_at=None) for task_id, row in rows.items()}
         listed_by = now - timedelta(seconds=services.policy.pacing.history_lag_s)
         times = _times(rows.values())
         # A history may forget what is older than all that it lists; how far it reaches is another question.
@@ -100,7 +105,7 @@ async def scan_history(
         ]
         tasks, unread = await _read_tasks(worker, to_read)
         tasks = [_dated(task, rows[task.task_id]) for task in tasks]
-        if not times or min(times) > near.start:
+        if misdated is None and (not times or min(times) > near.start):
             # A single older task shows that the history reaches back that far.
             older = await worker.client.history(
                 start=span.start - _LONG_BEFORE, end=span.start, page=1, page_size=1
@@ -118,6 +123,7 @@ async def scan_history(
         last=max(times, default=None),
         unmatched=tuple(unmatched.values()),
         unlisted=next((task.task_id for task in expected if task.task_id not in rows), None),
+        misdated=misdated,
         lists_unfinished=lists_unfinished,
         unseen_end=any(task_id in running and not is_unfinished(row) for task_id, row in rows.items()),
         doubt=f"task {unread} is in the history but cannot be read" if unread else doubt,
@@ -180,6 +186,15 @@ def _dated(task: Task, row: HistoryRow) -> Task:
 
 def _times(rows: Iterable[HistoryRow]) -> list[datetime]:
     return [row.created_at for row in rows if row.created_at is not None]
+
+
+def _misdated(rows: Mapping[str, HistoryRow], known: Iterable[KnownTask]) -> str | None:
+    """Return a task of ours whose time in the history is not its own; None where all agree."""
+    for task in known:
+        listed_at = rows[task.task_id].created_at if task.task_id in rows else None
+        if listed_at is not None and abs(listed_at - task.created_at) > NEARLY:
+            return task.task_id
+    return None
 
 
 def _lists_unfinished(worker: Worker, rows: Iterable[HistoryRow]) -> bool:
