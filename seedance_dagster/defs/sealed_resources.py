@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -41,7 +40,7 @@ def sealed(
 
     @dg.resource(config_schema={}, description=(type(resource).__doc__ or "").partition("\n")[0])
     def build(context: dg.InitResourceContext) -> Any:
-        initialized = make()
+        initialized = make(context.instance)
         if finish is not None:
             finish(initialized, context)
         return initialized
@@ -56,15 +55,19 @@ def sealed_api(
     make_store, make_ledger = _maker(video_store), _maker(ledger)
 
     def finish(api: SeedanceResource, context: dg.InitResourceContext) -> None:
-        api.using(make_store(), make_ledger(), context.instance)
+        api.using(make_store(context.instance), make_ledger(context.instance), context.instance)
 
     return sealed(seedance, finish)
 
 
-def _maker(resource: dg.ConfigurableResource[Any]) -> Callable[[], Any]:
-    @cache  # making one takes Dagster a tenth of a second, at every tick and step
-    def make() -> Any:
-        with resource.process_config_and_initialize_cm() as initialized:
-            return initialized
+def _maker(resource: dg.ConfigurableResource[Any]) -> Callable[[dg.DagsterInstance | None], Any]:
+    made: list[Any] = []  # once: each tick and step asks
+
+    def make(instance: dg.DagsterInstance | None) -> Any:
+        if not made:
+            # Without an instance Dagster makes one for this alone, which takes a tenth of a second.
+            with dg.build_resources({"resource": resource}, instance=instance) as resources:
+                made.append(resources.resource)
+        return made[0]
 
     return make
