@@ -43,7 +43,7 @@ def wait_s() -> float:
 def create_engine(url: str) -> sa.Engine:
     """Return an engine for a ledger's URL; raise `LedgerError`."""
     try:
-        engine = _new_engine(sa.make_url(url))
+        engine = _new_engine(sa.make_url(url), has_query="?" in url)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         msg = (
             f"the ledger's URL (SEEDANCE_LEDGER_URL) has no driver: {error}; {_ALLOWED}, the second after "
@@ -63,7 +63,7 @@ def create_engine(url: str) -> sa.Engine:
     return engine
 
 
-def _new_engine(url: sa.URL) -> sa.Engine:
+def _new_engine(url: sa.URL, *, has_query: bool) -> sa.Engine:
     backend = url.get_backend_name()
     if backend != "sqlite" and "@" in f"{url.host}{url.database}":
         raise LedgerError(
@@ -79,7 +79,7 @@ def _new_engine(url: sa.URL) -> sa.Engine:
         raise LedgerError(f"the ledger's URL (SEEDANCE_LEDGER_URL) names {backend}; {_ALLOWED}")
     name = (url.database or ":memory:").removeprefix("file:")
     if not name.startswith(":memory:"):
-        _check_sqlite(url, name)
+        _check_file(name, has_options=has_query and "uri" not in url.query)
         file = Path(name)
         file.parent.mkdir(parents=True, exist_ok=True)
         _check_content(file)
@@ -90,8 +90,8 @@ def _new_engine(url: sa.URL) -> sa.Engine:
     return engine
 
 
-def _check_sqlite(url: sa.URL, name: str) -> None:
-    """Raise `LedgerError` for a URL that means another file than its writer."""
+def _check_file(name: str, *, has_options: bool) -> None:
+    """Raise `LedgerError` for a URL of SQLite that means another file than its writer."""
     subject, whole = "the ledger's URL (SEEDANCE_LEDGER_URL)", "such as sqlite:////home/me/ledger.db"
     if name.startswith(("~", "$", "%")):
         raise LedgerError(
@@ -102,7 +102,7 @@ def _check_sqlite(url: sa.URL, name: str) -> None:
             f"{subject} names {name}, another file in each folder in which a process starts: write the whole "
             f"path, with four slashes, {whole}"
         )
-    if url.query and "uri" not in url.query:
+    if has_options:
         raise LedgerError(
             f"{subject} names {name}, and what follows its ? has no effect on a file: leave it out, and "
             "write a ? of the path as %3F"
