@@ -11,6 +11,8 @@ from seedance_dagster.emulator.server import LOOPBACK, AddressError, serve
 from seedance_dagster.emulator.state_file import StateError
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings, SettingsError
 
+_DEFAULTS = EmulatorSettings()
+
 
 @click.command(
     "emulator",
@@ -22,9 +24,19 @@ from seedance_dagster.emulator.vendor_settings import EmulatorSettings, Settings
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default=True, help="Port of the API; 0 takes a free one.")
 @click.option("--files-port", default=0, show_default=True, help="Port of the file host; 0 takes a free one.")
-@click.option("--api-key", help="The only valid key.")
-@click.option("--render-seconds", type=float, help="Seconds that a task is processing.")
-@click.option("--plan-limit", type=int, help="Number of active tasks that the plan allows.")
+@click.option("--api-key", show_default=_DEFAULTS.api_key.get_secret_value(), help="The only valid key.")
+@click.option(
+    "--render-seconds",
+    type=float,
+    show_default=f"{_DEFAULTS.render_seconds:g}",
+    help="Seconds that a task is processing.",
+)
+@click.option(
+    "--plan-limit",
+    type=int,
+    show_default=str(_DEFAULTS.plan_limit),
+    help="Number of active tasks that the plan allows.",
+)
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Folder that keeps tasks across restarts.")
 @click.option(
     "--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Any other setting, see docs/emulator.md."
