@@ -17,7 +17,7 @@ from seedance_dagster.prompts.finals import NO_EFFECT, DraftAndFinal, check_both
 from seedance_dagster.prompts.identity import normalized_text
 from seedance_dagster.prompts.matrix import Matrix
 from seedance_dagster.prompts.models import Prompt, PromptSet
-from seedance_dagster.prompts.problems import Problem, shown
+from seedance_dagster.prompts.problems import Problem, not_a_boolean, shown, shown_number
 from seedance_dagster.prompts.rights import (
     AllRights,
     Rights,
@@ -241,11 +241,11 @@ def _prompt(
     takes = row.fields.get("takes", base["takes"])
     takes = 1 if takes is None else takes
     if isinstance(takes, bool) or not isinstance(takes, int) or not 1 <= takes <= _MAX_TAKES:
-        report("takes", f"is {shown(takes)}; allowed are whole numbers from 1 to {_MAX_TAKES}")
+        report("takes", f"is {shown_number(takes)}; allowed are whole numbers from 1 to {_MAX_TAKES}")
     fresh = row.fields.get("fresh", base["fresh"])
     fresh = False if fresh is None else fresh
     if not isinstance(fresh, bool):
-        report("fresh", f"is {shown(fresh)}; allowed are true and false")
+        report("fresh", not_a_boolean(fresh))
     tags = all_tags((raw.defaults.get("tags"), row.fields.get("tags")), row.tags, report)
     own_rights = read_rights(row.fields.get("rights"), "rights", report) or raw.rights
     key = alike.key(row.fields)

@@ -13,7 +13,7 @@ from seedance_dagster.prompts.finals import FINAL_FIELDS, DraftAndFinal, read_fi
 from seedance_dagster.prompts.formats.tables import Columns
 from seedance_dagster.prompts.lookalikes import field_meant
 from seedance_dagster.prompts.matrix import MATRIX_FIELDS, Matrix, read_matrix
-from seedance_dagster.prompts.problems import Problem, shown
+from seedance_dagster.prompts.problems import Problem, kind_of, shown
 from seedance_dagster.prompts.rights import (
     SET_RIGHTS,
     AllRights,
@@ -198,17 +198,3 @@ def _rows(prompts: Any, report: Report) -> list[Row]:
         known = {key: value for key, value in entry.items() if key in PROMPT_FIELDS and value is not None}
         rows.append(Row(place=place, fields=known, unknown=unknown))
     return rows
-
-
-def kind_of(value: Any) -> str:
-    """Return the kind of a parsed value in words, such as "a list"."""
-    words = {
-        type(None): "nothing",
-        list: "a list",
-        dict: "a mapping",
-        str: "a text",
-        int: "a number",
-        float: "a number",
-        bool: "true or false",
-    }
-    return words.get(type(value), f"a {type(value).__name__}")

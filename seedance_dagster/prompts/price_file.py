@@ -14,10 +14,9 @@ from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.limits import TaskType
 from seedance_dagster.api.prices import PriceRow
-from seedance_dagster.prompts.documents import kind_of
 from seedance_dagster.prompts.formats.yaml_text import parse_yaml
 from seedance_dagster.prompts.price_rows import Report, read_rows
-from seedance_dagster.prompts.problems import Problem, UnreadableError, format_problems, shown
+from seedance_dagster.prompts.problems import Problem, UnreadableError, format_problems, kind_of, shown
 
 _FIELDS = ("prices", "types")
 _MAX_BYTES = 1024 * 1024

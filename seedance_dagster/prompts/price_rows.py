@@ -10,8 +10,7 @@ from typing import Any
 from seedance_dagster.api.limits import TaskType
 from seedance_dagster.api.prices import ANY_RESOLUTION, PriceRow
 from seedance_dagster.api.wire import REMOVE_WATERMARK
-from seedance_dagster.prompts.documents import kind_of
-from seedance_dagster.prompts.problems import shown
+from seedance_dagster.prompts.problems import kind_of, shown
 
 _REQUIRED = ("type", "resolution", "usd_per_second")
 _FIELDS = (*_REQUIRED, "valid_from", "valid_until", "promotion")

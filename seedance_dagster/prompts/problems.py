@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -71,6 +72,32 @@ def shown(value: Any, most: int = MOST_QUOTED) -> str:
     """Return a short representation of a value, however large or deep it is."""
     text = _short.repr(value)
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def shown_number(value: Any) -> str:
+    """Return a short representation of a value that should be a number, and of a text with digits as such."""
+    is_text = isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value) is not None
+    return f"the text {shown(value)}, not a number" if is_text else shown(value)
+
+
+def not_a_boolean(value: Any) -> str:
+    """Return the problem of a value that is not true or false; it may be a text with one of these words."""
+    is_text = isinstance(value, str) and value.strip().lower() in {"true", "false"}
+    return f"is {shown(value)}; allowed are true and false" + (", not in quotes" if is_text else "")
+
+
+def kind_of(value: Any) -> str:
+    """Return the kind of a parsed value in words, such as "a list"."""
+    words = {
+        type(None): "nothing",
+        list: "a list",
+        dict: "a mapping",
+        str: "a text",
+        int: "a number",
+        float: "a number",
+        bool: "true or false",
+    }
+    return words.get(type(value), f"a {type(value).__name__}")
 
 
 def summarized(problems: Sequence[Problem], source: str) -> list[Problem]:

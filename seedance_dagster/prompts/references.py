@@ -11,9 +11,10 @@ from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.net.s3_locations import LocationError, s3_location
 from seedance_dagster.prompts.files import FileReference, hash_file
-from seedance_dagster.prompts.problems import UnreadableError, shown
+from seedance_dagster.prompts.problems import UnreadableError, kind_of, shown
 
 _LONGEST_EXTENSION = 4
+_EXAMPLES = {"image": "cat.png", "video": "cat.mp4", "audio": "cat.mp3"}
 _ADDRESS = "s3://bucket/cat.png"
 _ALLOWED = "is not an http(s) URL, an s3:// address or a path from the prompt file's folder"
 
@@ -24,8 +25,8 @@ def read_references(
     limits: Limits,
     folder: Path | None,
     report: Callable[[str, str], object],
-) -> tuple[str, ...]:
-    """Check the references of one kind, and return them as a request has them.
+) -> tuple[str, ...] | None:
+    """Check the references of one kind, and return them as a request has them; None where they are no list.
 
     Args:
         fields: The prompt's fields as its file has them.
@@ -39,8 +40,12 @@ def read_references(
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(url, str) for url in value):
-        report(name, "must be a list of URLs, s3:// addresses or paths")
-        return ()
+        report(
+            name,
+            f"is {_kind(value)}; it must be a list of URLs, s3:// addresses or paths, such as "
+            f'["https://cdn.example.com/{_EXAMPLES[kind]}"]',
+        )
+        return None
     formats: tuple[str, ...] = getattr(limits, f"{kind}_formats")
     references = []
     for number, url in enumerate(value, 1):
@@ -50,6 +55,13 @@ def read_references(
             report(name, f"number {number} {error}")
             references.append(url)
     return tuple(references)
+
+
+def _kind(value: Any) -> str:
+    """Return the kind of a value that is not a list of texts."""
+    if not isinstance(value, list):
+        return kind_of(value)
+    return f"a list with {kind_of(next(item for item in value if not isinstance(item, str)))} in it"
 
 
 def s3_references(request: GenerationRequest) -> Iterator[FileReference]:

@@ -17,7 +17,7 @@ from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
 from seedance_dagster.counting import counted
 from seedance_dagster.prompts.identity import default_resolution, normalized_text
 from seedance_dagster.prompts.missing import is_placeholder
-from seedance_dagster.prompts.problems import shown
+from seedance_dagster.prompts.problems import not_a_boolean, shown, shown_number
 from seedance_dagster.prompts.references import read_references
 
 REQUEST_FIELDS = tuple(GenerationRequest.model_fields)
@@ -27,7 +27,8 @@ RATIO_IGNORED = "is ignored in first_last_frames, where the first image decides 
 Report = Callable[..., None]
 """`report(field, message, severity="error")`."""
 
-_UNSENDABLE = re.compile("[\0\x1b\ufffd\ud800-\udfff]")  # ESC: of other encodings, and of terminals
+_UNSENDABLE = re.compile("[\0-\x08\x0c\x0e-\x1f\x7f-\x9f\ufffd\ud800-\udfff]")  # all but tab and line ends
+_LOST = re.compile("[\x80-\x9f\ufffd]")
 _LONGEST_MENTION = 20
 _MOST_DIGITS = 9
 _MODES = {mode.value: mode for mode in Mode}
@@ -70,28 +71,28 @@ def check_request(
     type_limits = limits.types.get(task_type, limits.loosest)
     mode = _mode(fields["mode"], errors)
     text = check_text(fields["prompt"], limits, errors.add)
-    urls: Mapping[str, tuple[str, ...]] = {
-        kind: read_references(fields, kind, limits, folder, errors.add) for kind in REFERENCE_KINDS
-    }
+    read = {kind: read_references(fields, kind, limits, folder, errors.add) for kind in REFERENCE_KINDS}
+    urls: Mapping[str, tuple[str, ...]] = {kind: references or () for kind, references in read.items()}
     duration = _duration(fields["duration"], type_limits, errors)
     ratio = _word(fields, "aspect_ratio", type_limits.aspect_ratios, errors)
     if mode is Mode.FIRST_LAST_FRAMES:
         if ratio_given:
             errors.report("aspect_ratio", RATIO_IGNORED, "warning")
         ratio = None
-    if mode is not None:
-        _check_mode(mode, urls, limits, errors)
+    if None not in read.values():
+        if mode is not None:
+            _check_mode(mode, urls, limits, errors)
         if mode is Mode.OMNI_REFERENCE:
             _check_counts(task_type, urls, type_limits, errors)
-    _check_mentions(text, urls, errors)
+        _check_mentions(text, urls, errors)
     resolution = _resolution(fields, task_type, catalog, errors)
     audio = fields.get("audio")
     if audio is not None and not isinstance(audio, bool):
-        errors.add("audio", f"is {shown(audio)}; allowed are true and false")
+        errors.add("audio", not_a_boolean(audio))
     removal = fields.get("remove_watermark")
     remove_watermark = False if removal is None else removal
     if not isinstance(remove_watermark, bool):
-        errors.add("remove_watermark", f"is {shown(remove_watermark)}; allowed are true and false")
+        errors.add("remove_watermark", not_a_boolean(remove_watermark))
     elif remove_watermark and not catalog.can_remove_watermarks:
         errors.add("remove_watermark", NO_REMOVAL_PRICE)
     if errors.count or mode is None:
@@ -126,10 +127,11 @@ def check_text(value: Any, limits: Limits, report: Report) -> str:
         report("prompt", f"has {len(text)} characters; allowed are {limits.max_prompt_characters}")
         return ""  # looking for millions of mentions would take hours
     if character := _UNSENDABLE.search(text):
+        name = f"U+{ord(character[0]):04X}"
         lost = (
-            ": U+FFFD stands for a letter that was lost in another encoding"
-            if character[0] == "\ufffd"
-            else ""
+            f": {name} stands for a letter that was lost in another encoding"
+            if _LOST.match(character[0])
+            else f": {name}"
         )
         report("prompt", f"contains characters that cannot be sent{lost}")
     if is_placeholder(text):
@@ -193,7 +195,7 @@ def _mode(value: Any, errors: _Errors) -> Mode | None:
 def _duration(value: Any, type_limits: TaskType, errors: _Errors) -> int:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if not (is_whole and value in type_limits.durations):
-        errors.add("duration", f"is {shown(value)}; allowed are {type_limits.durations_in_words}")
+        errors.add("duration", f"is {shown_number(value)}; allowed are {type_limits.durations_in_words}")
     return value if is_whole else 0
 
 

@@ -128,12 +128,12 @@ def test_a_first_sheet_without_prompts_is_named(tmp_path):
 
 def test_a_mark_that_lies_across_two_reads_is_found(tmp_path, monkeypatch):
     """However a sheet is cut while it is searched, its hidden rows are known."""
-    from seedance_dagster.prompts.formats import hidden
+    from seedance_dagster.prompts.formats import sheet_layout
 
     book, path = new_book(), tmp_path / "a.xlsx"
     book.active.row_dimensions[3].hidden = True
     book.save(path)
     for size in range(1, 12):
-        monkeypatch.setattr(hidden, "_PIECE_BYTES", size)
-        with hidden.zipfile.ZipFile(path) as parts:
-            assert hidden.read_hidden(parts, "xl/worksheets/sheet1.xml").rows == {3}
+        monkeypatch.setattr(sheet_layout, "_PIECE_BYTES", size)
+        with sheet_layout.zipfile.ZipFile(path) as parts:
+            assert sheet_layout.read_layout(parts, "xl/worksheets/sheet1.xml").rows == {3}

@@ -24,7 +24,17 @@ def test_what_stands_for_no_value_is_no_prompt(tmp_path, name, header, text):
     assert [prompt.request.prompt for prompt in loaded.sets[0].prompts] == [CAT]
 
 
-@pytest.mark.parametrize("text", ["K\ufffdtzchen", "\x1b$BG-$,Av$k\x1b(B", "\x1b[1mA cat\x1b[0m"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "K\ufffdtzchen",
+        "\x1b$BG-$,Av$k\x1b(B",
+        "\x1b[1mA cat\x1b[0m",
+        "A cat\x92s toy",
+        "A\x1fcat",
+        "A \x0c cat",
+    ],
+)
 def test_a_text_that_was_damaged_before_is_no_prompt(tmp_path, text):
     """Lost letters, and the marks of other encodings and of terminals, are named and not paid for."""
     [(_, _, message)] = problems_of(load(tmp_path, "a.txt", text))

@@ -72,10 +72,8 @@ def test_a_text_with_a_comma_behind_a_blank(tmp_path):
             "has no name for column 3, which is filled in line 3; name it, or e",
         ),
         (",prompt\na,x\nb,y\n", "has no name for column 1, which is filled in line 2; name it, or empty it"),
-        (
-            "id;text\na;x\n",
-            "needs a column named prompt; its columns are 'id;text'; rename it",
-        ),
+        ("id;text\na;x\n", "needs a column named prompt; its columns are 'id', 'text'; rename it"),
+        ("PROMPT;ID\nx;a\n", "needs a column named prompt; its columns are 'PROMPT', 'ID'; rename it"),
     ],
 )
 def test_what_is_not_clear_in_a_table_is_named(tmp_path, text, message):
@@ -246,7 +244,7 @@ def test_workbooks_are_read(tmp_path):
         (b"PK nonsense", None, "is not a valid .xlsx file: File is not a zip file"),
         (workbook(["text"], ["x"]), None, "needs a column named prompt; its columns are 'text'"),
         (workbook(["prompt"], ["x"], ["y", "z"]), "row 3", "has 'z' in column 2, which has no name"),
-        (workbook(["prompt", "prompt"], ["x", "y"]), None, "has two columns with the same name; rename one"),
+        (workbook(["prompt", "prompt"], ["x", "y"]), None, "has two columns named 'prompt'; rename one"),
         (workbook(["prompt", "Duration"], ["x", 6]), None, "resembles the field duration but is not one"),
     ],
 )

@@ -92,7 +92,7 @@ def test_a_file_name_without_usable_letters_is_reported(tmp_path):
         ('{"dimension": "x"}', (None, None, "needs a column named prompt; its columns are 'dimension'")),
         (
             '{"prompt": "x", "duration": "5"}',
-            ("line 1", "duration", "is '5'; allowed are whole seconds from 4 to"),
+            ("line 1", "duration", "is the text '5', not a number; allowed are whole seconds from 4 to"),
         ),
         (
             '{"prompt": "x", "id": "a"}\n{"prompt": "y", "id": "a"}',
@@ -142,7 +142,7 @@ def test_csv_cells_are_converted(tmp_path):
         ("prompt\n", (None, None, "contains no prompts")),
         (
             "prompt\nA cat, a dog\n",
-            ("line 2", None, "has 2 cells for 1 columns; put texts with commas in quotes"),
+            ("line 2", None, "has 2 cells for 1 column; put texts with commas in quotes"),
         ),
         ('prompt\n"A cat\n', (None, None, "is not valid CSV: unexpected end of data (line 2)")),
         ('prompt\n"A" cat\n', (None, None, "is not valid CSV: ',' expected after '\"' (line 2)")),
@@ -163,7 +163,7 @@ def test_csv_cells_are_converted(tmp_path):
             f"prompt,tags\nx,{'[' * 100_000}\n",
             ("line 2", "tags", "must be a mapping of names to plain values"),
         ),
-        ("prompt,image_urls\nx,[oops\n", ("line 2", "image_urls", "must be a list of URLs")),
+        ("prompt,image_urls\nx,[oops\n", ("line 2", "image_urls", "is a text; it must be a list of URLs")),
         ("prompt,image_urls\nx,a.png b.png\n", ("line 2", "image_urls", "number 2 ('b.png') does not exist")),
         ("prompt,id\nx,a b\n", ("line 2", "id", "is 'a b'; allowed")),
         ('prompt,mode\n"two\nlines",x\n', ("line 3", "mode", "is 'x'; allowed are text_to_video")),

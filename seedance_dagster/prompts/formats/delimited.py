@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from seedance_dagster.counting import counted
 from seedance_dagster.prompts.bounds import check_columns, check_lines, check_rows, check_values
 from seedance_dagster.prompts.formats.tables import Table, no_prompt
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
@@ -21,7 +22,7 @@ _MOST_HEADER = 100_000
 def read_csv(text: str, source: str, required: str) -> Table:
     """Read a header and one prompt per row; an empty cell counts as not set.
 
-    The delimiter is the one that gives the header a column `required`.
+    The delimiter is the one that gives the header a column `required`, or else the one that it has most of.
 
     Raises:
         UnreadableError: The file is not CSV, or has no such column.
@@ -47,10 +48,8 @@ def read_csv(text: str, source: str, required: str) -> Table:
             check_rows(len(rows) + len(problems) + 1)
             place = f"line {reader.line_num}"
             if len(cells) > len(header) and any(map(str.strip, cells[len(header) :])):
-                signs = _DELIMITERS[delimiter]
-                message = (
-                    f"has {len(cells)} cells for {len(header)} columns; put texts with {signs} in quotes"
-                )
+                signs, columns = _DELIMITERS[delimiter], counted(len(header), "column")
+                message = f"has {len(cells)} cells for {columns}; put texts with {signs} in quotes"
                 problems.append(Problem(source=source, prompt=place, message=message))
             else:
                 rows.append((place, cells[: len(header)]))
@@ -71,7 +70,7 @@ def _delimiter(text: str, required: str) -> str:
     for delimiter in _DELIMITERS:
         if required in (name.strip().strip('"') for name in header.split(delimiter)):
             return delimiter
-    return ","
+    return max(_DELIMITERS, key=header.count)
 
 
 def _names(header: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> dict[int, str]:

@@ -22,6 +22,7 @@ _BOOLEANS = {"true": True, "false": False}
 _WORD_FIELDS = ("task_type", "mode", "resolution", "aspect_ratio")
 _RATIO = re.compile(r"0?([0-9]{1,2}):0?([0-9]{1,2})(?::00)?", re.ASCII)  # Excel takes 16:9 for a time
 _WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*", re.ASCII)
+_BETWEEN_URLS = re.compile(r"[\s|]+|[,;](?=\s|$|https?://|s3://)")
 _TAG = re.compile("^tags?[.:]")  # a column with this prefix is a tag, whatever it resembles
 _SHOWN_COLUMNS = 10
 _LIKELY_PROMPTS = ("prompt", "caption", "text", "description")
@@ -234,7 +235,7 @@ def _typed(name: str, text: str) -> Any:
 def _url_list(cell: str) -> Any:
     if cell.lstrip().startswith("["):
         return _json(cell)
-    return [url for url in re.split(r"[\s|]+", cell) if url]
+    return [url for url in _BETWEEN_URLS.split(cell) if url]
 
 
 def _json(cell: str) -> Any:

@@ -1,0 +1,44 @@
+"""Several references in one cell, and delimiters of tables, as people separate them."""
+
+from __future__ import annotations
+
+import pytest
+from prompts_support import PNG, load, load_prompts, only_prompt, problems_of
+
+OTHER = "https://x.example/b,c;d.png?w=1,2"
+
+
+@pytest.mark.parametrize("between", [" ", "\n", " | ", "; ", ", ", " ;", ",\n", ";", ","])
+@pytest.mark.parametrize("end", ["", ";", ", "])
+def test_links_in_a_cell_are_separated_as_people_do(tmp_path, between, end):
+    """Commas and semicolons between links are not sent as parts of them; those inside a link are."""
+    cell = f"{PNG}{between}{OTHER}{end}"
+    table = f'prompt,mode,image_urls\nA cat,omni_reference,"{cell}"\n'
+    assert only_prompt(load(tmp_path, "a.csv", table)).request.image_urls == (PNG, OTHER)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (PNG, "a text"),
+        ([{"url": PNG}], "a list with a mapping in it"),
+        ([[PNG]], "a list with a list in it"),
+        ({"0": PNG}, "a mapping"),
+    ],
+)
+def test_references_that_are_not_a_list_are_one_error(tmp_path, value, kind):
+    """The number of references, and mentions of them, are not complained about as well."""
+    prompt = {"prompt": "@image1 walks", "mode": "omni_reference", "image_urls": value}
+    example = '["https://cdn.example.com/cat.png"]'
+    message = f"is {kind}; it must be a list of URLs, s3:// addresses or paths, such as {example}"
+    assert problems_of(load_prompts(tmp_path, prompt)) == [("prompt 1", "image_urls", message)]
+
+
+@pytest.mark.parametrize("header", ["Prompt;ID;Mood", "PROMPT\tID", "id|Shot prompt|n"])
+def test_columns_are_named_one_by_one_without_a_column_of_prompts(tmp_path, header):
+    """The remedy names a column, not the whole header, which would order whole rows as prompts."""
+    [(_, _, message)] = problems_of(load(tmp_path, "a.csv", f"{header}\nx\n"))
+    column = next(
+        name for name in header.replace("\t", ";").replace("|", ";").split(";") if "rompt" in name.lower()
+    )
+    assert message.endswith(f"columns: {{prompt: '{column}'}}")
