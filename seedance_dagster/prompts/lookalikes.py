@@ -16,17 +16,26 @@ from seedance_dagster.prompts.rules import REQUEST_FIELDS
 
 _NON_LETTERS = re.compile(r"[\W\d_]+")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")  # of camelCase too
-_WITH_UNIT = re.compile(r"duration(?:in)?(?:s|ms|sec|secs|second|seconds)")
+_IN_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "prompt": ("提示词", "提示語", "プロンプト", "프롬프트", "промпт"),
-    "task_type": ("模型", "モデル"),
-    "duration": ("durée", "dauer", "durata", "duración", "duração", "длительность", "时长",
-                 "時長", "视频时长", "秒数", "長さ", "길이"),
-    "aspect_ratio": ("比例", "画幅", "画面比例", "宽高比", "アスペクト比", "비율", "seitenverhältnis"),
-    "resolution": ("分辨率", "清晰度", "解像度", "auflösung"),
-    "takes": ("copies", "variations"),
-    "image_urls": ("图片", "参考图", "图片链接", "画像", "bild", "bilder"),
+    "task_type": ("modell", "modèle", "modelo", "modello", "модель", "模型", "模型名称", "模型版本",
+                  "モデル", "모델"),
+    "mode": ("modus", "模式", "生成模式", "モード", "모드"),
+    "duration": ("durée", "dauer", "laufzeit", "länge", "durata", "duración", "duração", "длительность",
+                 "时长", "時長", "视频时长", "秒数", "長さ", "길이"),
+    "aspect_ratio": ("比例", "画幅", "画幅比例", "画面比例", "视频比例", "宽高比", "アスペクト比", "비율",
+                     "seitenverhältnis", "bildformat"),
+    "resolution": ("分辨率", "清晰度", "解像度", "해상도", "auflösung", "risoluzione", "разрешение"),
+    "takes": ("copies", "variations", "生成数量", "生成条数", "生成次数"),
+    "image_urls": ("图片", "参考图", "参考图片", "首帧", "首帧图", "首帧图片", "尾帧", "尾帧图", "尾帧图片",
+                   "画像", "이미지", "bild", "bilder", "imagen", "immagine", "изображение"),
+    "video_urls": ("视频", "参考视频", "動画"),
+    "audio_urls": ("音频", "参考音频", "音声"),
 }  # fmt: skip
+_LINKS_ELSEWHERE = ("", "url", "link", "链接")
+_UNITS = ("s", "ms", "sec", "secs", "second", "seconds", "sek", "sekunden", "seg", "segundos", "secondes",
+          "secondi", "сек", "секунд", "секундах", "秒", "초")  # fmt: skip
 _LINK = frozenset({"url", "uri", "link", "path", "file", "src"})
 _REFERENCE = _LINK | {"reference", "ref", "input", "source"}
 _ENDS = frozenset({"first", "last", "start", "end"})
@@ -67,7 +76,12 @@ def _key(name: str) -> str:
 
 
 def _keys() -> Mapping[str, str]:
-    keys = {_key(other): field for field, others in _OTHER_WORDS.items() for other in others}
+    keys = {
+        _key(f"{other}{link}"): field
+        for field, others in _OTHER_WORDS.items()
+        for other in others
+        for link in (_LINKS_ELSEWHERE if field.endswith("_urls") else ("",))
+    }
     for kind in REFERENCE_KINDS:
         keys |= {f"{kind}{link}": f"{kind}_urls" for link in ("", *_LINK)}
         keys |= {f"reference{kind}": f"{kind}_urls"}
@@ -75,6 +89,11 @@ def _keys() -> Mapping[str, str]:
 
 
 _MEANT = _keys()
+_DURATIONS, _SECONDS = (
+    "|".join(map(re.escape, names))
+    for names in ([key for key, field in _MEANT.items() if field == "duration"], map(_key, _UNITS))
+)
+_WITH_UNIT = re.compile(f"(?:{_DURATIONS})(?:in|en|em|в)?(?:{_SECONDS})")
 _LONG = [key for key in map(_key, REQUEST_FIELDS) if len(key) >= _SHORTEST_TYPO]
 
 
@@ -87,6 +106,15 @@ def field_meant(name: str) -> str | None:
     """
     if name in PROMPT_FIELDS or len(name) > _LONGEST_NAME:
         return None
+    if (meant := _resembled(name)) is not None:
+        return meant
+    meant = _resembled(
+        _IN_BRACKETS.sub(" ", unicodedata.normalize("NFKC", name))
+    )  # without a unit or a remark
+    return None if meant == "prompt" else meant  # "prompt (Chinese)" beside the prompt is a tag
+
+
+def _resembled(name: str) -> str | None:
     own = name.rpartition(".")[2]  # pandas writes input.duration for a field of an object
     if own in PROMPT_FIELDS:
         return own

@@ -11,12 +11,14 @@ from seedance_dagster.prompts.identity import normalized_text
 MAX_ID_CHARACTERS = 120
 ID_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{MAX_ID_CHARACTERS - 1}}}")
 ID_RULE = (
-    f"allowed are 1 to {MAX_ID_CHARACTERS} letters, digits, '-' or '_', starting with a letter or a digit"
+    f"allowed are 1 to {MAX_ID_CHARACTERS} letters from a to z or A to Z, digits, '-' or '_', starting with "
+    "a letter or a digit"
 )
 _MAX_NAME_CHARACTERS = 63
 NAME_PATTERN = re.compile(rf"[a-z][a-z0-9_]{{0,{_MAX_NAME_CHARACTERS - 1}}}")
 NAME_RULE = (
-    f"allowed are 1 to {_MAX_NAME_CHARACTERS} lower-case letters, digits or '_', starting with a letter"
+    f"allowed are 1 to {_MAX_NAME_CHARACTERS} lower-case letters from a to z, digits or '_', "
+    "starting with a letter"
 )
 FULL_NAME_PATTERN = re.compile(rf"({NAME_PATTERN.pattern}\.)?{NAME_PATTERN.pattern}")
 """A set's name outside its file, with a key prefix if there is one."""

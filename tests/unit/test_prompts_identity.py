@@ -41,6 +41,12 @@ SIGNATURES = {
     "imagex": "x-expires={day}&x-signature=s{day}",
     "akamai": "hdnts=exp={day}~hmac=h{day}",
     "discord": "ex={day}&is={day}&hm=h{day}",
+    "media cdn": "edge-cache-token=Expires={day}~Signature=s{day}",
+    "cloudflare": "verify={day}-s{day}",
+    "imagekit": "ik-t={day}&ik-s=s{day}",
+    "keycdn": "token=t{day}&expire={day}",
+    "upyun": "_upt=s{day}",
+    "nginx": "md5=s{day}&expires={day}",
     "tos": "X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Credential=c{day}&X-Tos-Date={day}&X-Tos-Expires=60"
     "&X-Tos-SignedHeaders=host&X-Tos-Security-Token=t{day}&X-Tos-Signature=s{day}",
 }
@@ -149,6 +155,7 @@ def test_parameters_without_a_signature_are_content(query):
         "https://x.supabase.co/storage/v1/object/sign/refs/cat.png?token={}",
         "https://private-user-images.githubusercontent.com/1/cat.png?jwt={}",
         "https://www.dropbox.com/scl/fi/a/cat.png?rlkey=r&st={}&dl=1",
+        "https://imagedelivery.net/hash/cat/public?exp={}&sig={}",
         "https://scontent.xx.fbcdn.net/v/cat.jpg?_nc_cat=1&oh={}&oe={}",
     ],
 )

@@ -59,6 +59,16 @@ from seedance_dagster.prompts.lookalikes import field_meant
         ("model_id", "task_type"),
         ("input.duration", "duration"),
         ("text prompt", "prompt"),
+        ("Dauer (Sek.)", "duration"),
+        ("Dauer in Sekunden", "duration"),
+        ("时长\uff08秒\uff09", "duration"),
+        ("视频时长/s", "duration"),
+        ("Länge [s]", "duration"),
+        ("Aspect Ratio (default 16:9)", "aspect_ratio"),
+        ("Auflösung (p)", "resolution"),
+        ("Model (Seedance)", "task_type"),
+        ("Bild-URL", "image_urls"),
+        ("首帧图片链接", "image_urls"),
     ],
 )
 def test_a_name_that_resembles_a_field_is_recognized(name, field):
@@ -91,6 +101,7 @@ def test_a_name_that_resembles_a_field_is_recognized(name, field):
             "num_frames",
             "sample_no",
         ),
+        *("prompt (Chinese)", "提示词\uff08英文\uff09", "Prompt [old]", "notes (s)", "scene (image 1)"),
         *("source", "url", "file_name", "start_time", "audio_caption", "lens", "has_audio", "file.name"),
     ],
 )

@@ -79,9 +79,56 @@ def test_a_text_file_of_another_format_is_refused(tmp_path, first, ending):
     assert message.startswith(f"begins like a {ending} file, with {first!r}; rename it to {ending}")
 
 
+def test_lines_of_json_in_a_json_file_say_how_to_name_it(tmp_path):
+    """Programs export one object on each line as .json too."""
+    [(_, _, message)] = problems_of(load(tmp_path, "a.json", '{"prompt": "A cat"}\n{"prompt": "A dog"}\n'))
+    assert message == (
+        "is not valid JSON: Extra data (line 2, column 1); name a file with one object on each line .jsonl"
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "kind"),
+    [
+        ("GOAPI_API_KEY=s3cret", "settings"),
+        ('name = "s3cret"', "settings"),
+        ("[prompts]", "settings"),
+        ("-----BEGIN s3cret KEY-----", "a key or a certificate"),
+        ('<?xml version="1.0"?><Error/>', "XML"),
+        ("<Error><Code>AccessDenied</Code></Error>", "XML"),
+        ("404: Not Found", "the error of a download"),
+        ('"A cat",', "a list in a program"),
+    ],
+)
+def test_a_text_file_that_holds_something_else_is_refused(tmp_path, first, kind):
+    """Neither settings, keys nor what a download left behind are sent to the vendor, or quoted."""
+    message = f"begins like {kind}; keep only prompts in it, one on each line"
+    assert problems_of(load(tmp_path, "a.txt", f"{first}\nA cat\n")) == [(None, None, message)]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.yaml"])
+@pytest.mark.parametrize(
+    "content", [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"ARROW1\0\0\xff\xff\xff\xff\0\0", b"\x80\x04\x95\0\0"]
+)
+def test_a_file_that_is_not_text_is_not_taken_for_another_encoding(tmp_path, name, content):
+    """Pictures and packed tables are not UTF-16 or Latin-1."""
+    message = "is not text; give it the extension of its kind, or save it as text"
+    assert problems_of(load(tmp_path, name, content)) == [(None, None, message)]
+
+
 @pytest.mark.parametrize(
     "first",
-    ["A prompt, read aloud", "[wide shot] A cat", "Prompt engineer at work", "{style} cat", "Name: Ann"],
+    [
+        "A prompt, read aloud",
+        "[wide shot] A cat",
+        "Prompt engineer at work",
+        "{style} cat",
+        "Name: Ann",
+        "<lora:cat:1> A cat",
+        '"Stop," she says',
+        "E = mc2 on a wall",
+        "Not found by anyone",
+    ],
 )
 def test_a_text_that_only_begins_like_another_format_is_read(tmp_path, first):
     """A text that only begins like another format is read, brackets and commas included."""

@@ -229,7 +229,7 @@ RULES = [
         (
             {**TEXT, "id": value},
             "id",
-            f"{value!r}; allowed are 1 to 120 letters, digits, '-' or '_'",
+            f"{value!r}; allowed are 1 to 120 letters from a to z or A to Z, digits",
         )
         for value in ("", "a cat", "a,b", "-a", "_a", "a.t1", "ä", "a/b", -5, 1.5, True, ["a"])
     ),

@@ -96,8 +96,9 @@ def _usable(schema: pa.Schema, required: str) -> tuple[list[str], list[dict[str,
             )
         elif field.name != _PANDAS_INDEX:
             names.append(field.name)
-    if required not in names:
-        raise UnreadableError(f"needs texts in the column {required}, not bytes")
+    kind = schema.field(required).type
+    if required not in names or pa.types.is_temporal(kind):
+        raise UnreadableError(f"needs texts in the column {required}, not {str(kind)[:80]}")
     return names, problems
 
 

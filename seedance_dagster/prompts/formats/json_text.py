@@ -40,7 +40,11 @@ def parse_json(text: str, *, one_line: bool = False) -> Any:
         document = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         line = "" if one_line else f"line {error.lineno}, "
-        raise UnreadableError(f"is not valid JSON: {error.msg} ({line}column {error.colno})") from None
+        is_several = error.msg == "Extra data" and not one_line
+        advice = "; name a file with one object on each line .jsonl" if is_several else ""
+        raise UnreadableError(
+            f"is not valid JSON: {error.msg} ({line}column {error.colno}){advice}"
+        ) from None
     except RecursionError:
         raise UnreadableError("is nested too deeply") from None
     except ValueError as error:

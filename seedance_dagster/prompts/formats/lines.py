@@ -15,9 +15,21 @@ _FILLED = re.compile(r"\S")
 _OTHER_FORMATS = {
     ".tsv": re.compile(r"[^\t]*\t.*"),
     ".csv": re.compile(r"""(?:.*[,;|])?[ "]*prompt[ "]*(?:[,;|].*)?""", re.IGNORECASE),
-    ".yaml": re.compile(r"---|name:\s.*|prompts:|- prompt:.*"),
+    ".yaml": re.compile(r"---|%YAML .*|name:\s.*|prompts:|- prompt:.*"),
     ".jsonl": re.compile(r"""\{\s*".*"""),
     ".json": re.compile(r"""\[|\{|\[\s*["{].*"""),
+}
+_NOT_PROMPTS = {
+    "settings": re.compile(
+        r"""(?:export )?[A-Za-z_][\w.-]*(?:=\S*| = ?["'\[{0-9].*)|\[+[\w.-]+\]+""", re.ASCII
+    ),
+    "a list in a program": re.compile(r"""(["']).*\1\s*,"""),
+    "XML": re.compile(r"<\?xml\b.*|<(\w+)[^>]*>.*</\1>"),
+    "a key or a certificate": re.compile(r"-----BEGIN .*"),
+    "the error of a download": re.compile(
+        r"(?:[45]\d\d:? )?(?:not found|forbidden|unauthorized|access denied|bad gateway|server error)\.?",
+        re.IGNORECASE,
+    ),
 }
 _LIST = re.compile(r"\s*\[\s*(?:[{\"].*)?$", re.MULTILINE)
 _NOT_AN_OBJECT = 'must be an object, such as {"prompt": "..."}'
@@ -93,6 +105,10 @@ def _check_is_text(first: str) -> None:
             f"begins like a {ending} file, with {shown(first, 40)}; rename it to {ending}, or keep "
             "only prompts in it, one on each line"
         )
+    kind = next((kind for kind, begin in _NOT_PROMPTS.items() if begin.fullmatch(first)), None)
+    if kind is not None:
+        # The line is not quoted: it may hold a secret.
+        raise UnreadableError(f"begins like {kind}; keep only prompts in it, one on each line")
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

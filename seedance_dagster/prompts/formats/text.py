@@ -65,11 +65,16 @@ def _utf8(content: bytes) -> str:
     for name, marks in _WIDE_MARKS.items():
         if content.startswith(marks):
             raise UnreadableError(f'is {name} text (Excel\'s "Unicode text"), not UTF-8; {_REMEDY}')
-    if content.count(0) > len(content) // 4:
+    zeros = [content[begin::2].count(0) for begin in (0, 1)]
+    if max(zeros) > len(content) // 4 and not min(zeros):
         raise UnreadableError(f"is not UTF-8 text: it looks like UTF-16 without its mark; {_REMEDY}")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
+        if any(zeros):
+            raise UnreadableError(
+                "is not text; give it the extension of its kind, or save it as text"
+            ) from None
         line = content.count(b"\n", 0, error.start) + 1
         raise UnreadableError(
             f"is not UTF-8 text: line {line} looks like {_encoding(content, error.start)}; {_REMEDY}"
