@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import ACCEPTED, DATASET, Names, asset_key, identifier
+from seedance_dagster.defs.naming import ACCEPTED, DATASET, VIDEO_INPUTS, Names, asset_key, identifier
 from seedance_dagster.defs.resources import services_of
 from seedance_dagster.versions import CODE_VERSION
 
@@ -27,6 +27,7 @@ def build_dataset_asset(names: Names, name: str) -> dg.AssetsDefinition:
         kinds={"seedance", "parquet", "s3"},
         code_version=CODE_VERSION,
         required_resource_keys=names.services,
+        io_manager_key=names(VIDEO_INPUTS),
         output_required=False,
     )
     def dataset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:

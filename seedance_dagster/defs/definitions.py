@@ -13,6 +13,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from seedance_dagster.defs.accepted import build_accepted_asset
+from seedance_dagster.defs.arguments import check_max_partitions, check_prompt_sets, check_resource
 from seedance_dagster.defs.assets import MAX_PARTITIONS_PER_RUN, build_set_assets
 from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
 from seedance_dagster.defs.configs import limit_points
@@ -96,6 +97,12 @@ def build_seedance_definitions(
         ...     video_store=VideoStoreResource(bucket="videos"),
         ... )
     """
+    ledger = LedgerResource() if ledger is None else ledger
+    check_prompt_sets(prompt_sets)
+    check_resource("seedance", seedance, SeedanceResource)
+    check_resource("video_store", video_store, VideoStoreResource)
+    check_resource("ledger", ledger, LedgerResource)
+    check_max_partitions(max_partitions_per_run)
     if scores:
         from seedance_dagster.scores.plan import check_scores  # noqa: PLC0415  only where there are some
 
@@ -123,7 +130,7 @@ def build_seedance_definitions(
             names=names,
             seedance=seedance,
             video_store=video_store,
-            ledger=ledger or LedgerResource(),
+            ledger=ledger,
             sensor_running=sensor_running,
             pending_usd_per_run=pending_usd_per_run,
         ),

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import INDEX, VIDEOS, Names, asset_key, identifier
+from seedance_dagster.defs.naming import INDEX, VIDEO_INPUTS, VIDEOS, Names, asset_key, identifier
 from seedance_dagster.defs.resources import services_of
 from seedance_dagster.versions import CODE_VERSION
 
@@ -26,6 +26,7 @@ def build_index_asset(names: Names, name: str) -> dg.AssetsDefinition:
         kinds={"seedance", "s3", "parquet"},
         code_version=CODE_VERSION,
         required_resource_keys=names.services,
+        io_manager_key=names(VIDEO_INPUTS),
     )
     def index(
         context: dg.AssetExecutionContext,

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from seedance_dagster.defs.from_asset import PROMPT_TABLE, ROWS_CHECK, PromptsFromAsset
-from seedance_dagster.defs.naming import Names, asset_key, identifier
+from seedance_dagster.defs.naming import VIDEO_INPUTS, Names, asset_key, identifier
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import services_of
 
@@ -43,6 +43,7 @@ def build_prompt_table(
         code_version=table.code_version,
         check_specs=[dg.AssetCheckSpec(ROWS_CHECK, asset=key, description=_CHECK)],
         required_resource_keys=names.services,
+        io_manager_key=names(VIDEO_INPUTS),
     )
     def prompt_table(context: dg.AssetExecutionContext, **inputs: Any) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads it as it stands
         from seedance_dagster.defs.steps.failures import as_failure

@@ -49,7 +49,7 @@ def build_sensor(
         context: dg.SensorEvaluationContext,
         **_resources: object,  # a test that calls the sensor hands them over by name
     ) -> dg.SensorResult | dg.SkipReason:
-        from seedance_dagster.defs.steps.failures import USER_ERRORS
+        from seedance_dagster.defs.steps.failures import ATTENTION, USER_ERRORS
         from seedance_dagster.defs.steps.postponed import with_postponed, with_runs
         from seedance_dagster.defs.steps.prompt_table import table_requests
         from seedance_dagster.defs.steps.tick import tick
@@ -60,6 +60,6 @@ def build_sensor(
                 answer = with_runs(answer, table_requests(context.instance, names, READ_JOB, source))
                 return with_postponed(answer, names, services, source, pending_usd_per_run)
         except USER_ERRORS as error:
-            return dg.SkipReason(str(error))
+            return dg.SkipReason(ATTENTION + str(error))
 
     return seedance_sensor

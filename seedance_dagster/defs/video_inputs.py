@@ -1,4 +1,4 @@
-"""The IO manager of `<set>/videos` and `<set>/accepted`: the inputs of assets downstream of them."""
+"""The IO manager of a set's assets: the inputs of assets downstream of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import ACCEPTED, LEDGER, STORE, Names, prompt_set_of
+from seedance_dagster.defs.naming import ACCEPTED, LEDGER, STORE, VIDEOS, Names, asset_key, prompt_set_of
 from seedance_dagster.defs.resources import LedgerResource, VideoStoreResource
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ class VideoInputs(dg.IOManager):
     """The videos of a set: a `Video` for a run of one partition, else a dict of them by partition key.
 
     If the parameter is annotated, the annotation decides: `Video`, or `dict[str, Video]`, which leaves out
-    partitions without a video. `<set>/accepted` gives accepted videos only.
+    partitions without a video. `<set>/accepted` gives accepted videos only. No other
+    asset of a set can be a parameter.
     """
 
     def __init__(
@@ -35,16 +36,23 @@ class VideoInputs(dg.IOManager):
         """Return the video of the run's partition, or the videos of all of its partitions.
 
         Raises:
-            dg.Failure: One video is wanted, and there is none, or the run has more or fewer partitions.
+            dg.Failure: The asset is not one of videos; or one video is wanted, and there is none, or the run
+                has more or fewer partitions.
         """
         from seedance_dagster.datasets.video import Video, load_videos
         from seedance_dagster.defs.steps.failures import as_failure
         from seedance_dagster.ledger.verdict import Verdict
 
+        name, prompt_set = context.asset_key.to_user_string(), prompt_set_of(context.asset_key)
+        if context.asset_key.path[-1] not in (VIDEOS, ACCEPTED):
+            raise dg.Failure(
+                f"{name} cannot be the value of a parameter: name it in deps=[...]. As a parameter, take the "
+                f"videos of {asset_key(prompt_set, VIDEOS).to_user_string()}",
+                allow_retries=False,
+            )
         hint = context.dagster_type.typing_type
         keys = list(context.asset_partition_keys)
         one = hint is Video or (context.has_partition_key and not _is_mapping(hint))
-        name = context.asset_key.to_user_string()
         if one and len(keys) != 1:
             raise dg.Failure(
                 f"{name}: a parameter of the type Video needs a run of one partition, and this one has "
@@ -52,7 +60,6 @@ class VideoInputs(dg.IOManager):
             )
         with as_failure(), self._ledger.open_ledger(self._instance) as ledger:
             store = self._video_store.open_store()
-            prompt_set = prompt_set_of(context.asset_key)
             videos = load_videos(ledger, store, prompt_set, keys[0] if one else None)
             if context.asset_key.path[-1] == ACCEPTED:
                 verdicts = ledger.verdicts.current(prompt_set)

@@ -67,7 +67,9 @@ def claim_prefix(store: Prefix, owner: Owner) -> None:
     if current.ledger_id != owner.ledger_id:
         raise StoreError(
             f"the prefix {store.uri(store.prefix)} belongs to another ledger (id {current.ledger_id}, since "
-            f"{current.created_at:%Y-%m-%d}): set SEEDANCE_S3_PREFIX to a prefix of your own"
+            f"{current.created_at:%Y-%m-%d}): set SEEDANCE_LEDGER_URL to that ledger; if it is lost, "
+            "`seedance-dagster restore` rebuilds it in a new one. If it is another team's, set "
+            "SEEDANCE_S3_PREFIX to a prefix of your own"
         )
 
 

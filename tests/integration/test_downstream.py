@@ -11,6 +11,7 @@ import dagster as dg
 import httpx
 import pytest
 from code_location import QUIET, running_location
+from run_result import RunResult
 
 from seedance_dagster import Video
 from seedance_dagster.defs.steps import outputs
@@ -109,6 +110,28 @@ def test_a_link_to_a_video_opens_it_without_credentials(location):
     assert done.success
     [(link, sha256)] = links
     assert hashlib.sha256(httpx.get(link).raise_for_status().content).hexdigest() == sha256
+
+
+@pytest.mark.parametrize("name", ["prompts", "tasks", "index", "dataset"])
+def test_an_asset_without_videos_is_no_parameter(location, name):
+    """Its table or its facts are no value, so the run fails and says what to write."""
+    partitions = (
+        dg.DynamicPartitionsDefinition(name=f"{SET}_prompts") if name in ("prompts", "tasks") else None
+    )
+
+    @dg.asset(ins={"value": dg.AssetIn(key=dg.AssetKey([SET, name]))}, partitions_def=partitions)
+    def reader(value: Any) -> None:
+        raise AssertionError(value)
+
+    defs = dg.Definitions.merge(location.defs, dg.Definitions(assets=[reader]))
+    done = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=location.instance,
+        asset_selection=[dg.AssetKey("reader")],
+        partition_key="cat" if partitions else None,
+        raise_on_error=False,
+    )
+    words = f"{SET}/{name} cannot be the value of a parameter: name it in deps=[...]"
+    assert words in RunResult(done, location.instance).message
 
 
 @pytest.mark.parametrize(

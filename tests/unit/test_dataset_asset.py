@@ -10,7 +10,7 @@ import pytest
 from dataset_support import Shop
 
 from seedance_dagster.defs import dataset as module
-from seedance_dagster.defs.naming import Names
+from seedance_dagster.defs.naming import VIDEO_INPUTS, Names
 from seedance_dagster.defs.steps.dataset import materialize_dataset
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.storage.keys import is_own_file
@@ -62,6 +62,7 @@ def test_nothing_is_written_without_accepted_videos(shop, services, monkeypatch)
     names = Names()
     monkeypatch.setattr(module, "services_of", lambda *_: nullcontext(services))
     resources = dict.fromkeys(names.services, dg.ResourceDefinition.none_resource())
+    resources[VIDEO_INPUTS] = dg.IOManagerDefinition.hardcoded_io_manager(dg.InMemoryIOManager())
     asset = module.build_dataset_asset(names, "spots")
     shop.make("cat")
     assert (

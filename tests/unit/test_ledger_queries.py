@@ -48,6 +48,17 @@ def test_actionable_counts_due_work_and_knows_when_the_next_is_due(ledger, new_o
     assert ledger.workload.actionable().to_report == 3
 
 
+def test_actionable_counts_open_work_that_is_not_due(ledger, orders, clock):
+    """A transfer that is retried later, and an order that was turned away, are open all the same."""
+    orders.place("late")
+    [late] = ledger.claims.take("w", limit=1, max_in_flight=None)
+    ledger.claims.requeue(late, actor="w", due_at=clock() + timedelta(seconds=60), reason="429")
+    orders.make_many(State.SUCCEEDED, "a", "b")
+    [_] = ledger.tasks.lease_due("x", State.SUCCEEDED, limit=1)
+    work = ledger.workload.actionable()
+    assert (work.to_submit, work.to_collect, work.queued, work.finished) == (0, 1, 1, 2)
+
+
 def superseded(ledger, *orders) -> list[bool]:
     return [link.superseded for order in orders for link in ledger.reports.links(order.order_id)]
 

@@ -74,6 +74,33 @@ def test_a_prefix_that_dagster_does_not_allow_is_refused(tmp_path):
         build(tmp_path, "films", name_prefix="team-b")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            {"prompt_sets": ["a.yaml", "b.yaml"]},
+            r"prompt_sets\[0\] is a str; .* For several files, pass the fol",
+        ),
+        ({"prompt_sets": None}, "prompt_sets is a NoneType; allowed are a file, a folder"),
+        ({"prompt_sets": ""}, "prompt_sets is empty; allowed are a file, a folder"),
+        ({"seedance": "secret"}, r"^seedance is a str; allowed is a SeedanceResource\(...\)$"),
+        ({"video_store": "videos"}, r"^video_store is a str; allowed is a VideoStoreResource\(...\)$"),
+        ({"ledger": "sqlite:////secret"}, r"^ledger is a str; allowed is a LedgerResource\(...\)$"),
+        ({"ledger": ""}, "^ledger is a str"),
+        ({"max_partitions_per_run": 0}, "max_partitions_per_run is 0; allowed are whole numbers from 1"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named(arguments, words):
+    """The message says what to pass, and shows no value, which may be a secret."""
+    valid = {
+        "prompt_sets": (),
+        "seedance": SeedanceResource(),
+        "video_store": VideoStoreResource(bucket="videos"),
+    }
+    with pytest.raises((TypeError, ValueError), match=words):
+        build_seedance_definitions(**valid | arguments)
+
+
 class Ours(SeedanceTranslator):
     """A translator that changes the assets as a team might."""
 

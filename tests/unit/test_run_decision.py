@@ -16,7 +16,8 @@ OPEN, CLOSED = Throttle(None), Throttle(0, ("paused",))
 
 
 def work(**fields: object) -> Actionable:
-    numbers = dict.fromkeys(("to_submit", "to_collect", "to_report", "to_poll", "in_flight", "uncertain"), 0)
+    due = ("to_submit", "to_collect", "to_report", "to_poll")
+    numbers = dict.fromkeys((*due, "in_flight", "uncertain", "queued", "finished"), 0)
     return Actionable(**numbers | {"waiting_since": None, "next_due_at": None} | fields)
 
 

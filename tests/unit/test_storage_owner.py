@@ -47,7 +47,8 @@ def test_a_prefix_belongs_to_the_ledger_that_came_first():
         claim_prefix(store, THEIRS)
     assert str(caught.value) == (
         "the prefix s3://videos/videos belongs to another ledger (id me, since 2026-04-06): set "
-        "SEEDANCE_S3_PREFIX to a prefix of your own"
+        "SEEDANCE_LEDGER_URL to that ledger; if it is lost, `seedance-dagster restore` rebuilds it in a new "
+        "one. If it is another team's, set SEEDANCE_S3_PREFIX to a prefix of your own"
     )
     claim_prefix(MemoryStore(store.objects, prefix="theirs"), THEIRS)
 

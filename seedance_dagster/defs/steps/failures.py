@@ -17,6 +17,9 @@ from seedance_dagster.storage.errors import StoreError
 USER_ERRORS = (OrderingError, LedgerError, PromptSetError, SeedanceError, StoreError, ExportError)
 """Errors whose message says what is wrong and what to do, and contains no secret."""
 
+ATTENTION = "\N{WARNING SIGN} "
+"""Makes a tick with trouble stand out."""
+
 
 @contextmanager
 def as_failure() -> Iterator[None]:

@@ -16,6 +16,7 @@ from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.admission import admit_tick
 from seedance_dagster.defs.steps.advancers import advancer_leases, run_owner
 from seedance_dagster.defs.steps.binding import try_to_remember
+from seedance_dagster.defs.steps.failures import ATTENTION
 from seedance_dagster.defs.steps.known_sets import gone_sets, new_sets
 from seedance_dagster.defs.steps.partitions import sync_all
 from seedance_dagster.defs.steps.postponed import with_runs
@@ -38,7 +39,6 @@ _STARTING_S = 60.0  # a run requested this recently may not hold its lease yet
 _CHANGES_PER_TICK = 300  # each is a write by Dagster of about 10 ms
 _LEDGER_TAG = "seedance/ledger"
 _PRIORITY = {"dagster/priority": "10"}  # above that of runs that wait for what these runs do
-_ATTENTION = "\N{WARNING SIGN} "  # makes a tick with trouble stand out
 _MAX_TROUBLES = 5
 _MAX_PROBLEMS = 10  # Dagster stores each tick's reason
 
@@ -103,7 +103,7 @@ def tick(
         job = names(ADVANCE_JOB)
         notes.append(part_of(working, most, "run", f"of {job} is working", f"of {job} are working"))
     notes += _describe(work, throttle)
-    reason = "; ".join([*([_ATTENTION + trouble[0], *trouble[1:]] if trouble else ()), *notes])
+    reason = "; ".join([*([ATTENTION + trouble[0], *trouble[1:]] if trouble else ()), *notes])
     return with_runs(dg.SkipReason(reason), scoring)
 
 
@@ -156,17 +156,18 @@ def _left_out(errors: Sequence[Problem]) -> Iterator[str]:
 def _describe(work: Actionable, throttle: Throttle) -> list[str]:
     reasons = list(throttle.reasons)
     for count, one, many in (
-        (work.to_submit, "order is queued", "orders are queued"),
+        (work.queued, "order is queued", "orders are queued"),
         (work.in_flight, "task is at the vendor", "tasks are at the vendor"),
         (
             work.uncertain,
             "of them is uncertain: the reply to its POST was lost",
             "of them are uncertain: the replies to their POSTs were lost",
         ),
-        (work.to_collect, "finished video is not stored yet", "finished videos are not stored yet"),
+        (work.finished, "finished video is not stored yet", "finished videos are not stored yet"),
     ):
         if count:
             reasons.append(counted(count, one, many))
-    if work.next_due_at is not None and work.in_flight:
-        reasons.append(f"next poll at {work.next_due_at:%H:%M:%S} UTC")
+    if work.next_due_at is not None:
+        step = "poll" if work.in_flight else "attempt"
+        reasons.append(f"next {step} at {work.next_due_at:%H:%M:%S} UTC")
     return reasons or ["there are no open orders"]

@@ -48,6 +48,8 @@ class Actionable:
         to_poll: Tasks whose next poll is due.
         in_flight: Tasks that are, or may be, at the vendor.
         uncertain: Orders whose POST had no clear reply.
+        queued: Orders in the queue, due or not.
+        finished: Finished tasks whose video is not stored, due or not.
         waiting_since: When the work that has waited longest became due (UTC).
         next_due_at: When the next work becomes due (UTC).
     """
@@ -58,6 +60,8 @@ class Actionable:
     to_poll: int
     in_flight: int
     uncertain: int
+    queued: int
+    finished: int
     waiting_since: datetime | None
     next_due_at: datetime | None
 
@@ -203,6 +207,7 @@ class Workload(LedgerPart):
             return sa.select(sa.func.min(waiting)).where(*conditions).scalar_subquery()
 
         due, queued = is_due(now), orders.c.state == State.QUEUED
+        finished = orders.c.state == State.SUCCEEDED
         is_next = (orders.c.due_at > now, orders.c.due_at <= now + LONGEST_DELAY)
         later = sa.select(sa.func.min(orders.c.due_at)).where(orders.c.state.in_(OPEN), *is_next)
         to_report = sa.select(sa.func.count()).select_from(
@@ -212,18 +217,21 @@ class Workload(LedgerPart):
             free = unleased(self._lease_time(connection))
             query = sa.select(
                 count(queued, is_due_in_queue(now)),
-                count(orders.c.state == State.SUCCEEDED, due, free),
+                count(finished, due, free),
                 to_report.where(unreported(now)).scalar_subquery(),
                 count(orders.c.state == State.SUBMITTED, due, free),
                 count(occupies_slot),
                 count(orders.c.state == State.UNCERTAIN),
+                count(queued),
+                count(finished),
                 since(queued, is_due_in_queue(now)),
-                since(orders.c.state == State.SUCCEEDED, due, free),
+                since(finished, due, free),
                 later.scalar_subquery(),
             )
             row = connection.execute(query).one()
         *figures, queued_since, finished_since, next_due_at = row
-        names = ("to_submit", "to_collect", "to_report", "to_poll", "in_flight", "uncertain")
+        due_names = ("to_submit", "to_collect", "to_report", "to_poll")
+        names = (*due_names, "in_flight", "uncertain", "queued", "finished")
         return Actionable(
             **dict(zip(names, figures, strict=True)),
             waiting_since=min(filter(None, (queued_since, finished_since)), default=None),
