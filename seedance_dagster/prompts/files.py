@@ -6,11 +6,14 @@ file's identity, wherever it is stored.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Self
 
@@ -19,6 +22,7 @@ from seedance_dagster.prompts.problems import UnreadableError
 _MARK = "#sha256="
 _S3 = "s3://"
 _LINKS = ("http://", "https://")
+_MOST_LISTED = 10_000
 _REMEMBERED = 50_000  # hashes; about 15 MB
 
 
@@ -131,9 +135,8 @@ def _find(folder: Path | None, location: str, max_bytes: int) -> tuple[Path, os.
             raise UnreadableError("leads out of the prompt file's folder: copy the file into it")
         status = path.stat()
     except FileNotFoundError:
-        raise UnreadableError(
-            "does not exist in the prompt file's folder (links begin with https://)"
-        ) from None
+        hint = _why_missing(folder, location)
+        raise UnreadableError(f"does not exist in the prompt file's folder ({hint})") from None
     except (OSError, ValueError, RuntimeError) as error:  # a loop of symbolic links, a name with a NUL
         raise UnreadableError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not stat.S_ISREG(status.st_mode):
@@ -141,6 +144,22 @@ def _find(folder: Path | None, location: str, max_bytes: int) -> tuple[Path, os.
     if reason := too_large(status.st_size, max_bytes):
         raise UnreadableError(reason)
     return path, status
+
+
+def _why_missing(folder: Path, location: str) -> str:
+    """Return what may be wrong with a path to no file."""
+    if "\\" in location:
+        return "write / in place of \\"
+    path = folder / location
+    with contextlib.suppress(OSError, ValueError):
+        for other in islice(path.parent.iterdir(), _MOST_LISTED):
+            if _same_name(other.name) == _same_name(path.name):
+                return f"there is {other.name!a}, which differs in case or in how accents are written"
+    return "links begin with https://"
+
+
+def _same_name(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 @lru_cache(maxsize=_REMEMBERED)

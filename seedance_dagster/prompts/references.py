@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.net.redaction import redact
 from seedance_dagster.net.s3_locations import LocationError, s3_location
 from seedance_dagster.prompts.files import FileReference, hash_file
 from seedance_dagster.prompts.problems import UnreadableError, kind_of, shown
@@ -16,7 +18,8 @@ from seedance_dagster.prompts.problems import UnreadableError, kind_of, shown
 _LONGEST_EXTENSION = 4
 _EXAMPLES = {"image": "cat.png", "video": "cat.mp4", "audio": "cat.mp3"}
 _ADDRESS = "s3://bucket/cat.png"
-_ALLOWED = "is not an http(s) URL, an s3:// address or a path from the prompt file's folder"
+_SEVERAL = re.compile(r"[,;]\s*(?:https?://|s3://|$)")
+_AROUND = " \t\r\n\u00a0\u200b\u2060\ufeff"  # blanks, also invisible ones
 
 
 def read_references(
@@ -73,6 +76,7 @@ def s3_references(request: GenerationRequest) -> Iterator[FileReference]:
 
 
 def _read(url: str, formats: tuple[str, ...], limits: Limits, folder: Path | None) -> str:
+    url = url.strip(_AROUND)
     file = FileReference.parse(url)
     if file is None:
         _check_link(url, formats)
@@ -81,8 +85,8 @@ def _read(url: str, formats: tuple[str, ...], limits: Limits, folder: Path | Non
         raise UnreadableError("contains a character that is not allowed: ?, # or one that cannot be printed")
     if file.in_s3:
         _check_address(file.location)
-    elif ":" in file.location.partition("/")[0] or not file.location.strip():
-        raise UnreadableError(_ALLOWED)
+    elif ":" in file.location.partition("/")[0] or not file.location:
+        raise _not_a_reference(url)
     if file.suffix.removeprefix(".") not in formats:
         raise UnreadableError(f"is {file.suffix or 'without an ending'}; allowed are {', '.join(formats)}")
     if file.in_s3:
@@ -103,14 +107,26 @@ def _check_address(address: str) -> None:
         raise UnreadableError(f"names no key; write {_ADDRESS}")
 
 
+def _not_a_reference(text: str) -> UnreadableError:
+    return UnreadableError(
+        f"({shown(redact(text))}) is not an http(s) URL, an s3:// address or a path from the prompt file's "
+        "folder"
+    )
+
+
 def _check_link(url: str, formats: tuple[str, ...]) -> None:
     try:
         parts = urlsplit(url)
         host = parts.hostname if parts.port != 0 else None
     except ValueError:
         parts, host = urlsplit(""), None
+    if _SEVERAL.search(url):
+        raise UnreadableError(
+            f"({shown(redact(url))}) has a comma or a semicolon after a link; write each link as an item of "
+            "the list"
+        )
     if not host or not url.isprintable() or " " in url:
-        raise UnreadableError(_ALLOWED)
+        raise _not_a_reference(url)
     if parts.username or parts.password:
         raise UnreadableError("contains a user name or a password, which would be sent to the vendor")
     _, dot, extension = parts.path.rpartition("/")[2].rpartition(".")

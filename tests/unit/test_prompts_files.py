@@ -171,7 +171,10 @@ def _unreadable(folder: Path) -> str:
             "is an absolute path; allowed are paths from the prompt file",
         ),
         (lambda _: "~/cat.png", "is an absolute path"),
-        (lambda _: "file:///cat.png", "is not an http(s) URL, an s3:// address or a path"),
+        (
+            lambda _: "file:///cat.png",
+            "is not an http(s) URL, an s3:// address or a path",
+        ),
         (lambda _: "cat.gif", "is .gif; allowed are jpg, jpeg, png, webp, bmp"),
         (lambda _: "cat", "is without an ending; allowed are"),
         (lambda _: "cat#2.png", "contains a character that is not allowed"),

@@ -167,7 +167,7 @@ RULES = [
         for value in (PNG, [PNG, 3], {"1": PNG}, 0, "", False)
     ),
     *(
-        ({**OMNI, "image_urls": [PNG, url]}, "image_urls", "number 2 is not an http(s) URL")
+        ({**OMNI, "image_urls": [PNG, url]}, "image_urls", "is not an http(s) URL")
         for url in (
             *(
                 "",

@@ -42,3 +42,37 @@ def test_columns_are_named_one_by_one_without_a_column_of_prompts(tmp_path, head
         name for name in header.replace("\t", ";").replace("|", ";").split(";") if "rompt" in name.lower()
     )
     assert message.endswith(f"columns: {{prompt: '{column}'}}")
+
+
+@pytest.mark.parametrize("url", [f"{PNG},{PNG}", f"{PNG}; {PNG}", f"{PNG},", f"{PNG};s3://b/cat.png"])
+def test_several_links_in_one_text_are_not_one_link(tmp_path, url):
+    """In a list of a set, the vendor would get all of them as one link."""
+    prompt = {"prompt": "x", "mode": "omni_reference", "image_urls": [url]}
+    [(_, _, message)] = problems_of(load_prompts(tmp_path, prompt))
+    assert message.endswith("has a comma or a semicolon after a link; write each link as an item of the list")
+
+
+@pytest.mark.parametrize("url", [f" {PNG}\n", f"{PNG}\u00a0", f"\ufeff{PNG}", f"{PNG}\u200b"])
+def test_blanks_around_a_link_are_not_sent(tmp_path, url):
+    """Cells and JSON texts often end with a blank, which may be invisible."""
+    prompt = {"prompt": "x", "mode": "omni_reference", "image_urls": [url]}
+    assert only_prompt(load_prompts(tmp_path, prompt)).request.image_urls == (PNG,)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("Cat.png", "there is 'cat.png', which differs in case or in how accents are written"),
+        ("ca\u0308t.PNG", "there is 'c\\xe4t.png', which differs in case or in how accents are written"),
+        ("refs\\cat.png", "write / in place of \\"),
+        ("cats.png", "links begin with https://"),
+        ("refs/cat.png", "links begin with https://"),
+    ],
+)
+def test_a_file_with_nearly_that_name_is_named(tmp_path, path, reason):
+    """A path that works on one system alone is named, with the file that is there."""
+    for name in ("cat.png", "c\u00e4t.png"):
+        (tmp_path / name).write_bytes(b"?")
+    prompt = {"prompt": "x", "mode": "omni_reference", "image_urls": [path]}
+    [(_, _, message)] = problems_of(load_prompts(tmp_path, prompt))
+    assert message.endswith(f"does not exist in the prompt file's folder ({reason})")
