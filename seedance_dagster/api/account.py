@@ -9,13 +9,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from seedance_dagster.api.wire import as_mapping, whole_number
+from seedance_dagster.api.values import as_mapping, whole_number
 from seedance_dagster.money import POINTS_PER_USD
 
 _POINTS_PER_CREDIT = 20_000  # 500 credits are 1 USD (vendor's facts, "Account")
 _ROUNDING = 100_000  # a cent: of amounts that differ by less, one in points is more exact
 _MOST_POINTS = 10**15
-_NOT_IN_NUMBERS = re.compile(r"[^0-9.,eE+-]")
+_NUMBER = re.compile(
+    r"(?<![0-9.,])-?(?:[0-9]{1,3}(?:[, '][0-9]{3})+|[0-9]+)(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?(?![0-9.,])",
+    re.IGNORECASE,
+)
+"""A number in a text; "20,50" is none, since a comma may stand for a decimal point or for thousands."""
 
 
 class AccountInfo(BaseModel):
@@ -46,7 +50,7 @@ class AccountInfo(BaseModel):
         limit = whole_number(fields.get("max_concurrent_task_count"))
         plan = fields.get("plan")
         return cls(
-            plan=(str(plan)[:100] or None) if isinstance(plan, str | int) else None,
+            plan=(str(plan).strip()[:100] or None) if isinstance(plan, str | int) else None,
             points_remaining=None if source is None else balances[source],
             balance_source=source,
             max_concurrent_tasks=limit if limit and limit > 0 else None,
@@ -55,8 +59,9 @@ class AccountInfo(BaseModel):
 
 def _balances(fields: Mapping[str, Any]) -> dict[str, int | None]:
     """Return the balance in points by the field that reports it, the most exact field first."""
-    quota, wallet = (as_mapping(fields.get(name)) for name in ("quota", "wallet"))
-    points, packs = _points(wallet.get("point_remain"), 1), _in_packs(fields.get("credit_pack_info"))
+    quota = as_mapping(fields.get("quota"))
+    points = _sum(fields.get("wallet"), "point_remain", 1)
+    packs = _sum(fields.get("credit_pack_info"), "available_credits", _POINTS_PER_CREDIT)
     if points == 0 and packs is None and fields.get("credit_pack_info"):
         points = None  # there is a pack, and an empty wallet says nothing about it
     return {
@@ -67,10 +72,10 @@ def _balances(fields: Mapping[str, Any]) -> dict[str, int | None]:
     }
 
 
-def _in_packs(info: object) -> int | None:
-    """Return the credits of one pack, or of a list of packs, in points; None where a pack states none."""
-    packs = info if isinstance(info, list) else [info]
-    amounts = [_points(as_mapping(pack).get("available_credits"), _POINTS_PER_CREDIT) for pack in packs]
+def _sum(info: object, name: str, points_each: int) -> int | None:
+    """Return an amount of one wallet or pack, or of a list of them, in points; None where one states none."""
+    entries = info if isinstance(info, list) else [info]
+    amounts = [_points(as_mapping(entry).get(name), points_each) for entry in entries]
     known = [amount for amount in amounts if amount is not None]
     return sum(known) if known and len(known) == len(amounts) else None
 
@@ -79,8 +84,9 @@ def _points(value: object, points_each: int) -> int | None:
     """Return an amount, a number or a text such as "$1,234.56", in points."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    number = _NUMBER.search(str(value)[:40])
     try:
-        amount = Decimal(_NOT_IN_NUMBERS.sub("", str(value)[:40]).replace(",", ""))
+        amount = Decimal(re.sub("[, ']", "", number.group() if number else ""))
         points = int((amount * points_each).to_integral_value(rounding=ROUND_FLOOR))
     except (InvalidOperation, ValueError, OverflowError):
         return None

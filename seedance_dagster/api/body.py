@@ -13,6 +13,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 ENCODINGS = "gzip, identity;q=0.5"
 """The encodings that are accepted: others could not be unpacked in bounded memory."""
 
+_TEXT_BEGINS = (b"{", b"[", b"<")
 _AUTOMATIC = zlib.MAX_WBITS | 32  # gzip or zlib, whichever the data begins with
 
 
@@ -26,10 +27,14 @@ async def read_body(response: httpx.Response) -> bytes:
     Raises:
         httpx.ReadError: It is too large, packed in an unknown way, or cannot be unpacked.
     """
-    unpack = _unpacker(response.headers.get("content-encoding", ""))
+    unpack: _Unpacker | None = None
     body = bytearray()
     assert isinstance(response.stream, httpx.AsyncByteStream)  # it came from an asynchronous transport
     async for chunk in response.stream:
+        if unpack is None:
+            # Plain text under the name of an encoding: a proxy unpacked it, or calls its charset an encoding.
+            plain = chunk.lstrip()[:1] in _TEXT_BEGINS
+            unpack = _unpacker("" if plain else response.headers.get("content-encoding", ""))
         try:
             body += unpack(chunk, MAX_BODY_BYTES + 1 - len(body))
         except zlib.error:

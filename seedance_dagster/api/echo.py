@@ -11,7 +11,8 @@ import itertools
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
 
-from seedance_dagster.api.wire import RemovalRequest, Task, TaskRequest, whole_number
+from seedance_dagster.api.values import whole_number
+from seedance_dagster.api.wire import RemovalRequest, Task, TaskRequest
 from seedance_dagster.net.secrets import without_secrets
 
 _LONGEST = 50_000  # characters: a text of 4,000 in which each is escaped twice is shorter

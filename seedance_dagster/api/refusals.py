@@ -40,6 +40,7 @@ class PostWords(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    key: tuple[str, ...]
     no_slot: tuple[str, ...]
     out_of_credits: tuple[str, ...]
     rate_limit: tuple[str, ...]

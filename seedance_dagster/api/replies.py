@@ -25,7 +25,7 @@ from seedance_dagster.api.errors import (
 from seedance_dagster.api.failures import classify_refusal
 from seedance_dagster.api.refusals import refusals
 from seedance_dagster.api.shapes import error_texts, texts_of
-from seedance_dagster.api.wire import whole_number
+from seedance_dagster.api.values import whole_number
 from seedance_dagster.net.redaction import redact, strip_query
 from seedance_dagster.net.secrets import spellings
 
@@ -95,6 +95,8 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         envelope = _cleaned(envelope, secrets if any(secret in text for secret in secrets) else ())
     except (ValueError, RecursionError):
         envelope = None
+    if isinstance(envelope, dict) and "task_id" in envelope and "data" not in envelope:
+        envelope = {"code": status, "data": envelope} | envelope  # the task itself, without an envelope
     if not isinstance(envelope, dict) or not envelope.keys() & {"code", "data", "message"}:
         start = body[:100].lstrip(b"\xef\xbb\xbf \t\r\n")
         return Reply(
@@ -187,7 +189,7 @@ def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: P
     text, sent = reply.message.casefold(), sent.casefold()
     kinds = refusals().words.kinds_in(text, sent=sent)
     refused_key = AuthenticationError(f"{message}; check GOAPI_API_KEY", reply=message)
-    if HTTPStatus.UNAUTHORIZED in codes:
+    if HTTPStatus.UNAUTHORIZED in codes or "key" in kinds:
         return refused_key
     if "no_slot" in kinds:
         active = _ACTIVE_TASKS.search(reply.message)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -16,12 +17,13 @@ from pydantic import BaseModel, ConfigDict
 from seedance_dagster.api.data_file import load_data_file
 
 _PACKAGED = "task-shapes-2026-11"
-_BETWEEN = re.compile(r"[\s_.!-]+")
 _PICTURE_OR_SOUND = re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|avif|svg|mp3|wav|json)$", re.IGNORECASE)
 _MOST_DEPTH = 6
 _MOST_TEXTS = 200
 _MOST_CHARACTERS = 4000  # of one text; the rest would only be cut later, after it was searched
 _TEXT_NAMES = ("message", "msg", "text", "error", "reason", "detail", "raw_message")
+_CODE_NAMES = ("code", "type")
+_MOST_JSON = 50_000
 
 
 class _Shapes(BaseModel):
@@ -41,7 +43,8 @@ def status_meaning(word: str) -> str | None:
         'completed'
     """
     letters = _letters(word)
-    return _meanings().get(letters) or _meanings().get(letters.removeprefix("task").removeprefix("status"))
+    bare = letters.removeprefix("video").removeprefix("task").removeprefix("status").removeprefix("state")
+    return _meanings().get(letters) or _meanings().get(bare.rstrip("0123456789"))  # such as "Processing 45%"
 
 
 def video_link(task: Mapping[str, Any]) -> str | None:
@@ -81,12 +84,13 @@ def texts_of(value: object) -> Iterator[str]:
 
 
 def error_texts(error: object) -> Iterator[str]:
-    """Yield the texts of an error: without a message it has only a code, which says nothing to people."""
-    if isinstance(error, Mapping):
-        error = {
-            name: error[name] for name in ("message", "raw_message", "detail") if error.get(name)
-        } or None
-    yield from texts_of(error)
+    """Yield the texts of an error; a number alone, such as its code, says nothing to people."""
+    if not isinstance(error, Mapping):
+        yield from texts_of(error)
+        return
+    texts = {name: error[name] for name in _TEXT_NAMES if error.get(name)}
+    words = [error[name] for name in _CODE_NAMES if re.search("[^\\W\\d]", _text_of(error.get(name)))]
+    yield from texts_of([*words, texts or None])
 
 
 def _text_of(item: object, depth: int = _MOST_DEPTH) -> str:
@@ -110,6 +114,9 @@ def _links_in(value: object, depth: int) -> Iterator[str]:
         text = value.strip()
         if text.lower().startswith(("https://", "http://")):
             yield text
+        elif text.startswith("//"):
+            yield f"https:{text}"
+        value = _json_in(text)
     if depth == 0:
         return
     parts: list[object] = []
@@ -122,9 +129,19 @@ def _links_in(value: object, depth: int) -> Iterator[str]:
         yield from _links_in(part, depth - 1)
 
 
+def _json_in(text: str) -> object:
+    """Return the list or object that a text spells as JSON; None for any other text."""
+    if not text.startswith(("{", "[")) or len(text) > _MOST_JSON:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _letters(name: str) -> str:
-    """Return a name or word in lower case without separators."""
-    return _BETWEEN.sub("", name[:100]).casefold()
+    """Return the letters and digits of a name or word, in lower case."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name[:100]).casefold()))
 
 
 @cache

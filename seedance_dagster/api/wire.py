@@ -6,10 +6,9 @@ observed by clients; they only make reading more tolerant.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from sys import intern
 from typing import Any, Literal, get_args
@@ -17,6 +16,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from seedance_dagster.api.shapes import error_texts, names_in, status_meaning, texts_of, video_link
+from seedance_dagster.api.values import as_mapping, parse_time, points, text, whole_number
 from seedance_dagster.api.webhook import echoed_mark
 
 
@@ -122,9 +122,7 @@ class TaskStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-_NOT_YET = ("0001-", "1970-01-01")
-_MOST_SECONDS = 10**11  # a larger unix time is in milliseconds
-_MOST_POINTS = 10**15  # 100 million USD; sums of larger amounts might not fit into 64 bits
+_POINT_UNITS = ("", "point", "points", "llm")
 
 
 class Task(BaseModel):
@@ -164,24 +162,27 @@ class Task(BaseModel):
     @classmethod
     def parse(cls, data: object) -> Task | None:
         """Parse the `data` of an envelope; return None when it has no task id."""
-        fields = as_mapping(data)
-        task_id = _text(fields.get("task_id")).strip()
+        fields = _unwrapped(data)
+        task_id = text(fields.get("task_id")).strip()
         if not task_id.strip("0-"):  # an empty UUID is not an id either
             return None
         meta, error = as_mapping(fields.get("meta")), fields.get("error")
         usage = as_mapping(meta.get("usage"))
-        raw_status = _text(fields.get("status"))
+        if text(usage.get("type")).strip().casefold() not in _POINT_UNITS:
+            usage = {}  # an amount in another unit is not known, rather than misread
+        status = fields.get("status")
+        raw_status, meaning = text(status), status_meaning(status) if isinstance(status, str) else None
         return cls(
             task_id=task_id,
-            task_type=_text(fields.get("task_type")),
-            status=TaskStatus(status_meaning(raw_status) or TaskStatus.UNKNOWN),
+            task_type=text(fields.get("task_type")),
+            status=TaskStatus(meaning or TaskStatus.UNKNOWN),
             raw_status=raw_status.strip()[:100],
             mark=echoed_mark(fields.get("config")),
             input=as_mapping(fields.get("input")),
             output=names_in(fields.get("output")),
             video_url=video_link(fields),
-            points_held=_points(usage.get("frozen")) or 0,
-            points_charged=_points(usage.get("consume")),
+            points_held=points(usage.get("frozen")) or 0,
+            points_charged=points(usage.get("consume")),
             created_at=parse_time(meta.get("created_at")),
             started_at=parse_time(meta.get("started_at")),
             ended_at=parse_time(meta.get("ended_at")),
@@ -235,57 +236,25 @@ class HistoryPage(BaseModel):
             return None
         rows = []
         for row in map(as_mapping, entries):
-            task_id = _text(row.get("task_id")).strip()
+            task_id = text(row.get("task_id")).strip()
             if not task_id:
                 return None  # an unreadable row does not prove that a task is absent
             rows.append(
                 HistoryRow(
                     task_id=task_id,
-                    task_type=intern(_text(row.get("action"))),
-                    status=intern(_text(row.get("status"))),
-                    points=_points(row.get("usage")),
+                    task_type=intern(text(row.get("action"))),
+                    status=intern(text(row.get("status"))),
+                    points=points(row.get("usage")),
                     created_at=parse_time(row.get("created_at")),
                 )
             )
-        return cls(rows=tuple(rows), total=_points(fields.get("total")))
+        return cls(rows=tuple(rows), total=points(fields.get("total")))
 
 
-def parse_time(value: object) -> datetime | None:
-    """Parse a time of the vendor (RFC 3339 or unix time) to UTC; return None for "not yet" and garbage."""
-    try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            seconds = value / 1000 if value > _MOST_SECONDS else value
-            return datetime.fromtimestamp(seconds, UTC) if value > 0 else None
-        if not isinstance(value, str) or value.strip().startswith(_NOT_YET):
-            return None
-        # Python's resolution is microseconds.
-        time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.strip()))
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def whole_number(value: object) -> int | None:
-    """Return a whole number of at most 64 bits from any JSON form; None when the value is not one."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = int(re.sub(r"\.0+$", "", value) if isinstance(value, str) else value)
-    except (ValueError, OverflowError):
-        return None
-    return number if abs(number) < 2**63 else None
-
-
-def _points(value: object) -> int | None:
-    number = whole_number(value)
-    return number if number is not None and 0 <= number <= _MOST_POINTS else None
-
-
-def as_mapping(value: object) -> dict[str, Any]:
-    """Return a mapping with texts as keys; empty for any other value."""
-    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
-
-
-def _text(value: object) -> str:
-    """Return strings unchanged, None as an empty string, and anything else as Python prints it."""
-    return value if isinstance(value, str) else "" if value is None else str(value)
+def _unwrapped(data: object, depth: int = 3) -> dict[str, Any]:
+    """Return the fields of a task, which may be alone in a list or in a further envelope."""
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    fields = as_mapping(data)
+    inner = next((fields[name] for name in ("data", "task", "result") if fields.get(name)), None)
+    return _unwrapped(inner, depth - 1) if inner and depth and "task_id" not in fields else fields

@@ -9,13 +9,13 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from seedance_dagster.api.echo import changes_between
+from seedance_dagster.api.values import whole_number
 from seedance_dagster.api.wire import (
     REFERENCE_KINDS,
     REMOVE_WATERMARK,
     GenerationRequest,
     HistoryRow,
     Task,
-    whole_number,
 )
 from seedance_dagster.audit.events import EVENT_FACTS
 from seedance_dagster.audit.evidence import OrderFacts, Source

@@ -41,9 +41,9 @@ def validate_url(link: str, *, base: URL | None = None, allow_private: bool) -> 
         raise LinkError("the link is not a valid URL") from None
     host = target.raw_host
     if target.scheme not in ("http", "https") or not host:
-        raise LinkError(
-            f"the link leads to {target.scheme[:20] or 'nothing'}:, only http and https are allowed"
-        )
+        if not target.scheme:
+            raise LinkError("the link is not a whole one: it must begin with https:// or http://")
+        raise LinkError(f"the link leads to {target.scheme[:20]}:, only http and https are allowed")
     if target.raw_user is not None or target.raw_password is not None:
         raise LinkError("the link contains a user name or a password")
     _check_host(host, allow_private=allow_private)

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.errors import UnknownPriceError
-from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Task, whole_number
+from seedance_dagster.api.values import whole_number
+from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Task
 from seedance_dagster.engine.lifecycle import Collect, End, after_poll, task_columns
 from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.ledger.order import Order, State

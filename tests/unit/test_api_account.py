@@ -58,6 +58,19 @@ USD = 10_000_000
         ({"wallet": {"point_remain": 0}}, 0, "wallet.point_remain"),
         ({"equivalent_in_usd": "a lot", "wallet": [], "credit_pack_info": None}, None, None),
         ({"equivalent_in_usd": -3, "wallet": {"point_remain": True}}, None, None),
+        # Words around a number; a comma of which nobody knows what it separates.
+        ({"equivalent_in_usd": "$20.00 (free)"}, 20 * USD, "equivalent_in_usd"),
+        ({"equivalent_in_usd": "USD 1 234.5"}, 12_345_000_000, "equivalent_in_usd"),
+        ({"equivalent_in_usd": "20,50"}, None, None),
+        ({"equivalent_in_usd": "1.234,56"}, None, None),
+        ({"equivalent_in_usd": "N/A"}, None, None),
+        (
+            {"credit_pack_info": {"available_credits": "10,000 credits"}},
+            20 * USD,
+            "credit_pack_info.available_credits",
+        ),
+        ({"wallet": [{"point_remain": 5}, {"point_remain": "7"}]}, 12, "wallet.point_remain"),
+        ({"wallet": [{"point_remain": 5}, {"name": "other"}]}, None, None),
         (None, None, None),
     ],
 )

@@ -83,6 +83,13 @@ async def test_a_reply_that_cannot_be_unpacked_is_a_lost_one(encoding):
             await api.create_task(REQUEST)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "gzip", "br", "none"])
+async def test_plain_text_under_the_name_of_an_encoding_is_read(encoding):
+    """A proxy may unpack a reply and leave its header: a paid task is not lost for that."""
+    async with answering(Chunks(TASK), content_encoding=encoding) as api:
+        assert (await api.create_task(REQUEST)).task_id == "t-1"
+
+
 async def test_what_cannot_be_unpacked_safely_is_not_asked_for():
     """Only encodings that have a limit are offered."""
     vendor = Vendor(envelope(task_data()))

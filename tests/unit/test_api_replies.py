@@ -99,6 +99,15 @@ def test_codes_of_other_types(code, read):
     assert (reply.code, reply.ok) == (read, read == 200)
 
 
+@pytest.mark.parametrize("extra", [{}, {"code": 200, "message": "success"}])
+def test_a_task_without_an_envelope_is_a_task(extra):
+    """A task beside the envelope's fields, or in their place, is read; a history is not."""
+    reply = read_reply(200, {}, json.dumps({"task_id": "t-1", "status": "pending"} | extra).encode())
+    assert reply.ok
+    assert Task.parse(reply.data).task_id == "t-1"
+    assert read_reply(200, {}, b'{"rows":[]}').data is None
+
+
 def test_messages_of_envelope_and_error_are_joined():
     """Each text occurs once, in the vendor's order, and the length is limited."""
     body = {"message": " failed ", "data": {"error": {"message": "too long"}}}

@@ -34,7 +34,23 @@ def test_every_spelling_and_tense_of_a_word_is_understood(words, meaning):
     )
 
 
-@pytest.mark.parametrize("word", ["finalizing", "", "42", "unpaid"])
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        ("\ufeffcompleted\u200b", "completed"),
+        ("'Completed',", "completed"),
+        ("Completed (100%)", "completed"),
+        ("Processing 45%", "processing"),
+        ("TASK_STATE_SUCCEEDED", "completed"),
+        ("status: failed", "failed"),
+    ],
+)
+def test_only_letters_of_a_word_count(word, meaning):
+    """Quotation marks, punctuation, invisible characters and a number behind it make no difference."""
+    assert status_meaning(word) == meaning
+
+
+@pytest.mark.parametrize("word", ["finalizing", "", "42", "unpaid", "100%", "partial success"])
 def test_an_unknown_word_has_no_meaning(word):
     """An unknown status word means neither an end nor a failure."""
     assert status_meaning(word) is None
@@ -60,6 +76,11 @@ def test_an_unknown_word_has_no_meaning(word):
         {"output": {"url": "https://f/last.PNG", "works": [{"video": LINK}]}},
         {"output": [{"video_url": LINK}]},
         {"output": LINK},
+        {"output": f'{{"video": "{LINK}"}}'},
+        {"output": {"resultJson": "x", "results": f'["{LINK}"]'}},
+        {"output": {"video": "//files.example.com/v.mp4"}},
+        {"output": {"mp4_url": LINK, "cover": "https://f/c.jpg"}},
+        {"output": {"outputs": [{"href": LINK}]}},
         {"output": None, "detail": {"output": {"video": LINK}}},
         {"output": None, "video_url": LINK},
         {"output": {"video": "https://f/marked.mp4", "video_without_watermark": LINK}},
@@ -103,6 +124,9 @@ def test_the_names_of_an_output_without_a_link_are_kept():
         ({"logs": [{"level": 3}]}, ('{"level": 3}',), ""),
         ({"logs": ["x" * 20_000]}, ("x" * 4000,), ""),
         ({"error": {"message": {"text": "inner"}}}, (), "inner"),
+        ({"error": {"code": "content_policy_violation", "message": ""}}, (), "content_policy_violation"),
+        ({"error": {"type": "moderation", "msg": "no"}}, (), "moderation no"),
+        ({"error": {"code": "10003", "message": ""}}, (), ""),
     ],
 )
 def test_texts_are_read_in_any_shape(fields, logs, message):

@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from seedance_dagster.api.values import parse_time, whole_number
 from seedance_dagster.api.wire import (
     GenerationRequest,
     HistoryPage,
     Mode,
     Task,
     TaskStatus,
-    parse_time,
-    whole_number,
 )
 
 
@@ -88,6 +87,22 @@ def test_without_an_id_there_is_no_task(data):
     assert Task.parse(data) is None
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda task: [task],
+        lambda task: {"data": task},
+        lambda task: {"task": task},
+        lambda task: {"code": 200, "data": [task]},
+        lambda task: {"result": {"task": task}},
+    ],
+)
+def test_a_task_may_be_wrapped_once_more(wrap):
+    """A paid task is read where it is alone in a list or in a further envelope."""
+    assert Task.parse(wrap(task_data())) == Task.parse(task_data())
+    assert Task.parse(wrap([task_data(), task_data(task_id="t-2")])) is None
+
+
 def test_fields_may_be_missing():
     """An id alone is a task; a charge that is not reported is unknown, not free."""
     task = Task.parse({"task_id": " t-9\n"})
@@ -107,12 +122,16 @@ def test_fields_may_be_missing():
         ({"frozen": 2**63, "consume": 10**40}, 0, None),
         ({"frozen": 10**15, "consume": 10**15 + 1}, 10**15, None),
         ({"frozen": True, "consume": "many"}, 0, None),
+        ({"frozen": 4_000_000.5, "consume": 0.4}, 0, None),
+        ({"type": "credit", "frozen": 200, "consume": 200}, 0, None),
+        ({"type": "Points", "frozen": 5, "consume": 5}, 5, 5),
+        ({"type": "llm", "frozen": 5, "consume": 5}, 5, 5),
         (None, 0, None),
         ([], 0, None),
     ],
 )
 def test_points(usage, held, charged):
-    """Points are whole, not negative and fit the ledger; any other charge counts as not reported."""
+    """Points are whole, not negative and fit the ledger; a charge in another unit counts as not reported."""
     task = Task.parse(task_data(meta={"usage": usage}))
     assert (task.points_held, task.points_charged) == (held, charged)
 
@@ -167,6 +186,13 @@ def test_the_output_is_one_url(output, url):
         (-5, None),
         (1775396006000, datetime(2026, 4, 5, 13, 33, 26, tzinfo=UTC)),
         ("1970-01-01T00:00:00Z", None),
+        ("1775396006", datetime(2026, 4, 5, 13, 33, 26, tzinfo=UTC)),
+        ("1775396006000", datetime(2026, 4, 5, 13, 33, 26, tzinfo=UTC)),
+        ("1795101212345", datetime(2026, 11, 19, 15, 13, 32, 345000, UTC)),
+        (1775396006000000, datetime(2026, 4, 5, 13, 33, 26, tzinfo=UTC)),
+        ("1899-12-30T00:00:00Z", None),
+        ("9999-12-31T23:59:59Z", None),
+        ("2099-12-31T00:00:00Z", None),
         (10**30, None),
         (float("inf"), None),
         (float("nan"), None),

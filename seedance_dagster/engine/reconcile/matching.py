@@ -15,8 +15,9 @@ from typing import Any
 
 from seedance_dagster.api.echo import letters, undo
 from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.values import whole_number
 from seedance_dagster.api.webhook import order_of
-from seedance_dagster.api.wire import GenerationRequest, Mode, Task, whole_number
+from seedance_dagster.api.wire import GenerationRequest, Mode, Task
 from seedance_dagster.engine.reconcile.clocks import Window
 from seedance_dagster.engine.reconcile.removals import OWN_COPY, may_be_removal, removal_differences
 from seedance_dagster.ledger.order import Order

@@ -1,0 +1,61 @@
+"""Values of the vendor's JSON, read in any form: numbers, points, times, texts and mappings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+_PLAUSIBLE_YEARS = range(2000, 2099)  # others are placeholders for "not yet" or "never"
+_UNIX_TIME = re.compile(r"\s*[0-9]{9,19}(?:\.[0-9]*)?\s*")
+_MOST_SECONDS = 10**11  # a larger unix time is in milliseconds, microseconds or nanoseconds
+_MOST_POINTS = 10**15  # 100 million USD; sums of larger amounts might not fit into 64 bits
+
+
+def parse_time(value: object) -> datetime | None:
+    """Parse a time of the vendor (RFC 3339 or unix time) to UTC; return None for "not yet" and garbage."""
+    if isinstance(value, str) and _UNIX_TIME.fullmatch(value):
+        value = float(value)
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            units = (value / unit for unit in (1, 10**3, 10**6, 10**9))
+            time = datetime.fromtimestamp(next(seconds for seconds in units if seconds < _MOST_SECONDS), UTC)
+        elif isinstance(value, str):
+            # Python's resolution is microseconds.
+            time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.strip()))
+            time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        else:
+            return None
+    except (ValueError, OverflowError, OSError, StopIteration):
+        return None
+    return time if time.year in _PLAUSIBLE_YEARS else None
+
+
+def whole_number(value: object) -> int | None:
+    """Return a whole number of at most 64 bits from any JSON form; None when the value is not one."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    try:
+        number = int(re.sub(r"\.0+$", "", value) if isinstance(value, str) else value)
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) < 2**63 else None
+
+
+def points(value: object) -> int | None:
+    """Return an amount of points that a ledger can hold; None for any other value."""
+    number = whole_number(value)
+    return number if number is not None and 0 <= number <= _MOST_POINTS else None
+
+
+def as_mapping(value: object) -> dict[str, Any]:
+    """Return a mapping with texts as keys; empty for any other value."""
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
+
+
+def text(value: object) -> str:
+    """Return strings unchanged, None as an empty string, and anything else as Python prints it."""
+    return value if isinstance(value, str) else "" if value is None else str(value)

@@ -1,0 +1,47 @@
+"""Words of refused POSTs: the many ways to say that it is not this request that is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from seedance_dagster.api.errors import (
+    AuthenticationError,
+    InsufficientCreditsError,
+    InvalidRequestError,
+    PlanLimitError,
+    RateLimitError,
+)
+from seedance_dagster.api.replies import read_reply, refusal
+
+WORDS = {
+    InsufficientCreditsError: (
+        *("You don't have enough credits", "you do not have enough balance", "No credits left"),
+        *("credits have run out", "Your balance is low", "Please purchase more credits", "lack of credits"),
+        *("InsufficientBalance", "Insufficient wallet", "Account overdue, please pay", "payment required"),
+        *("额度不足", "账户已欠费"),
+    ),
+    PlanLimitError: (
+        *("Max running tasks exceeded", "the number of running tasks exceeds the limit 10", "Queue full"),
+        *("You already have 2 tasks running", "You have reached the maximum number of tasks in progress"),
+        *("Task limit reached", "max_active_tasks exceeded", "parallel limit reached", "任务数已达上限"),
+    ),
+    RateLimitError: (
+        *("Requests are too frequent", "request frequency too high", "QPS limit exceeded", "throttled"),
+        *("too many request", "请求过于频繁"),
+    ),
+    AuthenticationError: ("invalid api key", "API key expired", "Your account has been suspended"),
+    InvalidRequestError: (
+        "任务数据无效",
+        "unauthorized use of a trademark",
+        "the account of events is too long",
+    ),
+}
+
+
+@pytest.mark.parametrize(("error", "words"), [(error, words) for error in WORDS for words in WORDS[error]])
+def test_a_refusal_of_all_requests_does_not_fail_the_order(error, words):
+    """In an HTTP 400 with the code of everything only the words say that the order can wait."""
+    body = json.dumps({"code": 10000, "data": None, "message": words}).encode()
+    assert type(refusal(read_reply(400, {}, body))) is error
