@@ -97,7 +97,7 @@ def take_all(page: Page, url: str, run_id: str) -> None:
 
     page.set_viewport_size({"width": 2200, "height": 700})  # else the graph has names only
     page.goto(f"{url}{LOCATION}/asset-groups/{SET}")
-    take(page, "lineage", "100% filled", clip={"x": 250, "y": 170, "width": 1860, "height": 520})
+    take(page, "lineage", "100% filled", clip={"x": 290, "y": 170, "width": 1860, "height": 520})
     page.set_viewport_size(SIZE)
     page.goto(f"{videos}?{urlencode({'view': 'overview'})}")
     take(page, "asset", "seedance/folder")

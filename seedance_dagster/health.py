@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from seedance_dagster.api.prices import ANY_RESOLUTION
+from seedance_dagster.api.refusals import FailureClass
 from seedance_dagster.counting import counted
 from seedance_dagster.ledger.order import (
     KEY_REFUSED,
@@ -155,7 +156,8 @@ def transfer_is_broken(order: Order) -> bool:
 def no_video_reason(order: Order) -> NoVideoReason | None:
     """Return why an order ended without a video, and what helps; None when it did not."""
     reason = order.error_message or _NO_REASON
-    kind = f" ({order.error_class})" if order.error_class else ""
+    known = order.error_class in (None, "", FailureClass.MODERATION)
+    kind = "" if known else f" ({order.error_class})"
     if order.state is State.REJECTED:
         return NoVideoReason(f"rejected by moderation{kind}: {reason}", _EDIT_OR_RESUBMIT)
     if order.error_class == WITHDRAWN:

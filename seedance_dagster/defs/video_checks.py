@@ -93,7 +93,8 @@ def _of_videos(check: str, passed: str) -> Callable[[CheckInput], CheckResult]:
     def judge(data: CheckInput) -> CheckResult:
         reasons = {key: of[check] for key, of in data.problems.items() if check in of}
         violations = tuple(Violation(partition, reason) for partition, reason in reasons.items())
-        return CheckResult(violations, _share_passed(data.videos, len(violations), passed), {})
+        summary = _share_passed(data.videos, len(violations), passed) or "there is no video yet"
+        return CheckResult(violations, summary, {})
 
     return judge
 
@@ -118,18 +119,19 @@ def _estimate_accuracy(data: CheckInput) -> CheckResult:
         for drift in outdated
         for order in drift.deviating
     )
-    summary = f"charges differ from the estimates by {share:+.1%}"
-    summary = "; ".join([summary, *(f"{drift.price}: {drift}" for drift in outdated)])
+    compared = f"charges differ from the estimates by {share:+.1%}" if drifts else "no charge to compare yet"
+    summary = "; ".join([compared, *(f"{drift.price}: {drift}" for drift in outdated)])
     return CheckResult(violations, summary, {"seedance/estimate_drift": round(share, 4)})
 
 
 def _rejection_rate(data: CheckInput) -> CheckResult:
     share = len(data.rejected) / data.ordered if data.ordered else 0.0
+    rejected = part_of(len(data.rejected), data.ordered, "prompt", "was", "were")
     return CheckResult(
         tuple(Violation(key, str(no_video_reason(order))) for key, order in data.rejected.items())
         if share > _MAX_REJECTED_SHARE
         else (),
-        f"{part_of(len(data.rejected), data.ordered, 'prompt', 'was', 'were')} rejected by moderation",
+        f"{rejected} rejected by moderation" if data.ordered else "no prompt was ordered yet",
         {"seedance/rejection_rate": round(share, 4)},
     )
 
@@ -140,7 +142,8 @@ def _no_stuck_orders(data: CheckInput) -> CheckResult:
 
     reasons = [(order.partition, problem(order)) for order in data.open_orders]
     violations = tuple(Violation(partition, reason) for partition, reason in reasons if reason is not None)
-    return CheckResult(violations, _share_passed(len(reasons), len(violations), "open orders proceed"), {})
+    summary = _share_passed(len(reasons), len(violations), "open orders proceed") or "no order is open"
+    return CheckResult(violations, summary, {})
 
 
 def _budget_remaining(data: CheckInput) -> CheckResult:
@@ -151,7 +154,7 @@ def _budget_remaining(data: CheckInput) -> CheckResult:
 
 
 def _share_passed(all_: int, violations: int, passed: str) -> str:
-    return f"{all_ - violations} of {all_} {passed}"
+    return f"{all_ - violations} of {all_} {passed}" if all_ else ""
 
 
 CHECKS: Mapping[str, Check] = {

@@ -103,7 +103,7 @@ def test_filters_are_a_part_of_the_address(page: Page) -> None:
     page.get_by_role("link", name="Clear").click()
     page.get_by_label("no video").check()
     page.wait_for_url("**no_video**")
-    expect(page.locator(".tile .reason")).to_contain_text("Rejected by moderation (moderation): copyright")
+    expect(page.locator(".tile .reason")).to_contain_text("Rejected by moderation: copyright")
     page.get_by_role("link", name="Clear").click()
     page.wait_for_selector("#counts b")
     page.keyboard.press("/")

@@ -60,7 +60,7 @@ def test_an_end_that_only_the_sensor_saw_is_shown(location, monkeypatch):
         assert [metadata["seedance/state"] for metadata in submitted] == ["submitted"] * (asset == "tasks")
         assert budget["seedance/state"] == "not ordered"
         assert newest["seedance/state"] == "rejected"
-        assert str(newest["seedance/reason"]).startswith("rejected by moderation (moderation): ")
+        assert str(newest["seedance/reason"]).startswith("rejected by moderation: ")
         assert newest["seedance/charged_usd"] == 0.004
     assert location.advance().events_of("videos") == []
     newest, submitted, _ = observed(location, "tasks", "cat")

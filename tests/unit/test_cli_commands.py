@@ -82,6 +82,8 @@ def test_plan_prices_each_prompt_and_orders_nothing(folder: Path) -> None:
     output = run("plan").stdout
     assert "2 new; the new ones cost up to 1.67 USD, and 2.44 USD would be reserved" in output
     assert "so budgets count the highest that could apply" in output
+    (folder / "prompt_sets" / "dogs.yaml").write_text("{name: dogs, prompts: [{prompt: a dog}]}")
+    assert "All sets together: up to 1.91 USD, and 2.84 USD would be reserved" in run("plan").stdout
     ledger = ledger_of(folder)
     assert ledger.workload.counts() == {}
     ledger.close()
@@ -100,6 +102,8 @@ def test_plan_adds_up_sets_that_share_a_budget(folder: Path, monkeypatch: pytest
     assert done.exit_code == 1
     assert "Together they do not fit into the shared budgets: the first 1 of 2 would" in run("plan").stdout
     assert run("plan", "cats").exit_code == 0
+    monkeypatch.setitem(os.environ, "SEEDANCE_BUDGET_USD_PER_DAY", "0.10")
+    assert "They do not fit into the budgets: none would" in run("plan", "cats").stdout
 
 
 def test_plan_shows_the_cost_of_each_value_of_a_matrix(folder: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_rejected_prompt_is_a_problem_until_it_is_ordered_again(
     """The newest order of a prompt decides whether it needs attention."""
     orders.make(State.REJECTED, "a", reason="real person")
     [problem] = read_status(ledger).problems
-    assert problem.startswith("spots/a: rejected by moderation (moderation): real person; edit the prompt")
+    assert problem.startswith("spots/a: rejected by moderation: real person; edit the prompt")
     orders.make(State.QUEUED, "a", fingerprint="edited")
     assert read_status(ledger).problems == ()
 

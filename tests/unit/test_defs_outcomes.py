@@ -46,7 +46,7 @@ def test_the_partition_of_a_rejected_order_says_what_happened(ledger, orders, re
         assert event.tags == {}
         assert shown(event) == {
             "seedance/state": "rejected",
-            "seedance/reason": "rejected by moderation (moderation): violence",
+            "seedance/reason": "rejected by moderation: violence",
             "seedance/what_to_do": "edit the prompt, or set resubmit_rejected in a run's config",
             "seedance/charged_usd": 0.005,
             "seedance/task_id": "t-1",

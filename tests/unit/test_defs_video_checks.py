@@ -209,3 +209,19 @@ def test_prompts_that_left_their_file_are_no_part_of_the_rates(ledger, orders):
     ledger.partitions.update("spots", {key: PartitionRequest(f"f-{key}") for key in ("cat", "dog")})
     ledger.partitions.update("spots", {"dog": PartitionRequest("f-dog")})
     assert rate() == "0 of 1 prompt was rejected by moderation"
+
+
+def test_a_check_without_anything_to_look_at_says_so():
+    """Before the first order, no check counts "0 of 0"."""
+    assert {name: judge(name).summary for name in CHECKS} == {
+        "playable": "there is no video yet",
+        "matches_request": "there is no video yet",
+        "objects_intact": "there is no video yet",
+        "has_poster": "there is no video yet",
+        "charge_matches_hold": "there is no video yet",
+        "estimate_accuracy": "no charge to compare yet",
+        "rejection_rate": "no prompt was ordered yet",
+        "no_stuck_orders": "no order is open",
+        "budget_remaining": "there is no budget",
+    }
+    assert all(judge(name).violations == () for name in CHECKS)

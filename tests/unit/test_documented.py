@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+import yaml
 
 import seedance_dagster
 from seedance_dagster import load_prompt_sets
@@ -20,6 +22,7 @@ from seedance_dagster.defs.naming import Names
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.emulator.fault_table import FAULTS
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
+from seedance_dagster.prompts.price_file import load_catalog
 
 ROOT = Path(__file__).parents[2]
 DOCS, PACKAGE = ROOT / "docs", ROOT / "seedance_dagster"
@@ -163,6 +166,20 @@ def test_prompt_sets_that_are_shown_can_be_loaded(tmp_path):
         loaded = load_prompt_sets(path)
         assert loaded.problems == (), block
         assert len(loaded.sets) == 1
+
+
+def test_yaml_that_is_shown_can_be_read(tmp_path):
+    """Every YAML block can be parsed, and those with prices are price files without a problem."""
+    path = tmp_path / "prices.yaml"
+    priced = 0
+    for block in re.findall(r"^ *```yaml\n(.*?)```", TEXT, re.DOTALL | re.MULTILINE):
+        text = textwrap.dedent(block)
+        document = yaml.safe_load(text)
+        if isinstance(document, dict) and document.keys() & {"prices", "types"}:
+            path.write_text(text, "utf-8")
+            load_catalog(path)
+            priced += 1
+    assert priced > 1
 
 
 def test_the_code_location_that_is_shown_loads(tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ def test_takes_of_a_prompt_stand_in_a_row(browse, orders, ledger):
     page = browse().get("/").text
     assert re.findall(r'data-prompt="([^"]+)"', page) == ["spots/cat", "spots/dog"]
     assert re.findall(r'data-partition="([^"]+)"', page) == ["cat", "cat.t2", "dog"]
-    assert "Rejected by moderation (moderation): copyright; edit the prompt" in page
+    assert "Rejected by moderation: copyright; edit the prompt" in page
 
 
 def test_what_is_not_ordered_says_so(browse, ledger):
@@ -172,13 +172,24 @@ def test_facets_count_what_there_is(browse, orders, ledger):
         ("tag=spring", "tag is 'spring'; allowed is NAME=VALUE"),
         ("after=1", "follow the links of the gallery"),
         ("set=spots&clip=cow", "spots/cow: there is no such partition"),
+        ("clip=cow", "a clip is named by set and clip, as in ?set=launch_spots&clip=cat-garden"),
     ],
 )
 def test_a_query_that_cannot_be_used_is_answered_in_words(browse, query, words):
     """The message says what is allowed."""
     answer = browse().get(f"/?{query}")
     assert answer.status_code in (400, 404)
+    assert answer.headers["content-type"].startswith("text/plain")
     assert words in answer.text
+
+
+def test_a_page_or_method_that_is_not_there_is_answered_in_plain_text(browse):
+    """A person who follows an old link sees words, not JSON."""
+    paths = ("/nowhere", "/verdicts", "/static/nothing.js", "/media/cat/video")
+    answers = [browse().get(path) for path in paths]
+    assert [answer.status_code for answer in answers] == [404, 405, 404, 404]
+    assert {answer.headers["content-type"] for answer in answers} == {"text/plain; charset=utf-8"}
+    assert answers[1].headers["allow"] == "POST"
 
 
 def test_it_can_be_mounted(ledger, orders):

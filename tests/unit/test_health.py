@@ -47,7 +47,7 @@ def test_an_order_is_stuck_when_it_needs_a_person(fields, stuck):
     [
         (
             {"state": State.REJECTED, "error_class": "moderation", "error_message": "violence"},
-            "rejected by moderation (moderation): violence; edit the prompt, or set resubmit_rejected",
+            "rejected by moderation: violence; edit the prompt, or set resubmit_rejected",
         ),
         ({"state": State.FAILED, "points_charged": 0}, "failed: no reason given"),
         (

@@ -101,7 +101,7 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
         for plan in plans:
             _show(out, plan)
         if len(plans) > 1:
-            _show_together(out, together)
+            _show_together(out, together, exact=all(plan.exact for plan in plans))
         if loaded.problems:
             click.echo(format_problems(loaded.problems), err=True)
     for sentence in elsewhere.values():
@@ -191,12 +191,12 @@ def _saving(saving: Saving) -> str:
     )
 
 
-def _show_together(out: Console, together: BudgetCheck) -> None:
+def _show_together(out: Console, together: BudgetCheck, *, exact: bool) -> None:
     estimated, reserved = (
         format_usd(points_to_usd(points)) for points in (together.points, together.reserved)
     )
     out.print(
-        f"All sets together: {estimated} USD"
+        f"All sets together: {'' if exact else 'up to '}{estimated} USD"
         + ("" if estimated == reserved else f", and {reserved} USD would be reserved")
     )
     if not together.fits:

@@ -35,7 +35,7 @@ COLUMNS = (
     Column("mode", "string", "The use of references."),
     Column("aspect_ratio", "string", "As requested; empty where it was left to the vendor."),
     Column("resolution", "string", "As requested, or the model's default; empty where that is not known."),
-    Column("audio", "bool", "True where sound was requested."),
+    Column("audio", "bool", "False where the prompt turned sound off; the vendor renders sound by default."),
     Column("references", "string", "References without user, query and fragment, as a JSON list."),
     Column("tags", "string", "The prompt's tags, as a JSON object."),
     Column("rights", "string", "Rights of the prompt and its references, as a JSON object."),

@@ -63,7 +63,8 @@ class Access:
                 HTTPStatus.FORBIDDEN,
             )
         if request.method not in ("GET", "HEAD") and not _is_own(request.headers):
-            return PlainTextResponse("refused: another website sent this\n", HTTPStatus.FORBIDDEN)
+            words = "refused: the gallery's own page did not send this\n"
+            return PlainTextResponse(words, HTTPStatus.FORBIDDEN)
         token = self._options.token
         if token is None or _path(request).startswith(_OPEN_PATHS):
             return None
@@ -79,7 +80,8 @@ def _visitor(request: Request, token: SecretStr) -> Response | None:
         return None
     if _path(request) == "/" and request.method == "GET":
         return _to_login(request)
-    return PlainTextResponse("log in first\n", HTTPStatus.UNAUTHORIZED)
+    root = request.scope.get("root_path", "")
+    return PlainTextResponse(f"log in first, at {root}/login\n", HTTPStatus.UNAUTHORIZED)
 
 
 def cookie_of(token: SecretStr) -> str:

@@ -139,17 +139,22 @@ class _Gallery:
         return {"rows": rows, "more": more}
 
     def _clip(self, query: PageQuery) -> Clip:
-        tiles = self._ledger.tiles.of_partitions(query.tile_filter.prompt_set, [query.clip])
+        prompt_set = query.tile_filter.prompt_set
+        if not (prompt_set and query.clip):
+            raise QueryError("a clip is named by set and clip, as in ?set=launch_spots&clip=cat-garden")
+        tiles = self._ledger.tiles.of_partitions(prompt_set, [query.clip])
         if not tiles:
             raise HTTPException(
-                HTTPStatus.NOT_FOUND,
-                f"{query.tile_filter.prompt_set}/{query.clip}: there is no such partition",
+                HTTPStatus.NOT_FOUND, f"{prompt_set}/{query.clip}: there is no such partition"
             )
         return read_clip(self._ledger, tiles[0], self._options.dagster_url)
 
 
+# Errors are plain text: people who followed a link read them, and the scripts of the pages show them.
+
+
 def _ledger_error(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": without_secrets(str(error))}, HTTPStatus.CONFLICT)
+    return PlainTextResponse(f"{without_secrets(str(error))}\n", HTTPStatus.CONFLICT)
 
 
 def _query_error(_: Request, error: Exception) -> Response:
@@ -158,4 +163,4 @@ def _query_error(_: Request, error: Exception) -> Response:
 
 def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code)
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)

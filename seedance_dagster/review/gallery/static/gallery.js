@@ -25,8 +25,8 @@ function say(text) {
 }
 
 async function fetchText(path) {
-  const reply = await fetch(base + path);
-  if (!reply.ok) throw new Error(await reply.text() || `The gallery answered ${reply.status}`);
+  const reply = await fetch(base + path).catch(() => null);
+  if (!reply?.ok) throw new Error(await problemOf(reply));
   return reply.text();
 }
 
@@ -218,8 +218,8 @@ async function send(action, subjects, note = "") {
     headers: { "Content-Type": "application/json", "X-Seedance-Gallery": "1" },
     body: JSON.stringify({ action, prompt_set: set, seen, reviewer: name, note }),
   }).catch(() => null);
-  const answer = await reply?.json().catch(() => null);
-  if (!reply?.ok || !answer) { say(answer?.error || "The gallery does not answer: nothing was recorded."); return false; }
+  if (!reply?.ok) { say(await problemOf(reply)); return false; }
+  const answer = await reply.json();
   for (const [partition, { verdict }] of Object.entries(answer.verdicts)) show(find(set, partition), verdict);
   const summary = Object.entries(answer.verdicts).map(([partition, { verdict }]) => `${partition}: ${verdict}`).join(", ");
   say(answer.others ? `${summary}. ${answer.others}.` : summary);

@@ -22,12 +22,9 @@ function nameOf() {
 
 async function request(path, options) {
   const reply = await fetch(base + path, options).catch(() => null);
-  const answer = await reply?.json().catch(() => null);
-  if (!reply?.ok || !answer) {
-    say(answer?.error || "The gallery does not answer: nothing was recorded. Reload the page.");
-    return null;
-  }
-  return answer;
+  if (reply?.ok) return reply.json();
+  say(await problemOf(reply));
+  return null;
 }
 
 async function begin() {
