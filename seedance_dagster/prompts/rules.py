@@ -29,6 +29,7 @@ Report = Callable[..., None]
 
 _UNSENDABLE = re.compile("[\0-\x08\x0c\x0e-\x1f\x7f-\x9f\ufffd\ud800-\udfff]")  # all but tab and line ends
 _LOST = re.compile("[\x80-\x9f\ufffd]")
+_MISREAD = re.compile("[\xc2\xc3][\xa1-\xbf]|\xe2\u20ac.?")  # UTF-8 that was read as Windows-1252
 _LONGEST_MENTION = 20
 _MOST_DIGITS = 9
 _MODES = {mode.value: mode for mode in Mode}
@@ -134,6 +135,12 @@ def check_text(value: Any, limits: Limits, report: Report) -> str:
             else f": {name}"
         )
         report("prompt", f"contains characters that cannot be sent{lost}")
+    elif misread := _MISREAD.search(text):
+        report(
+            "prompt",
+            f"contains {misread[0]!r}, where a letter was lost in another encoding; write it again, or "
+            "export the file as UTF-8 once more",
+        )
     if is_placeholder(text):
         report("prompt", f"is {shown(text)}, which is not a prompt; write one, or remove it")
     return text

@@ -41,6 +41,17 @@ def test_a_text_that_was_damaged_before_is_no_prompt(tmp_path, text):
     assert message.startswith("contains characters that cannot be sent")
 
 
+@pytest.mark.parametrize(
+    "text", ["Café à la crème", "It\u2019s cold", "5 °C \u2013 warm", "Größe ½", "señor"]
+)
+def test_a_text_that_was_read_in_the_wrong_encoding_is_named(tmp_path, text):
+    """UTF-8 that was saved again as Windows-1252 is not paid for; the text itself is no problem."""
+    damaged = text.encode().decode("cp1252", "replace").replace("\ufffd", "")
+    [(_, _, message)] = problems_of(load(tmp_path, "a.txt", damaged))
+    assert "was lost in another encoding; write it again" in message
+    assert load(tmp_path, "b.txt", f"{text}\nÂme, ÇA, ÄÖÜ, SÃO\n").problems == ()
+
+
 @pytest.mark.parametrize("marker", ["NaN", "NA", "None", "null", "<NA>", "#N/A", "n/a"])
 def test_a_cell_without_a_value_is_empty_however_it_is_written(tmp_path, marker):
     """The fields of such cells have their defaults."""
