@@ -125,7 +125,10 @@ async def test_broken_downloads_have_a_readable_error(host, tmp_path, link, word
         ("/badly-packed", "a packed file that is damaged"),
         ("/nothing", "an empty file"),
         ("/tiny", "an empty file"),
-        ("/no-mp4", "not give an mp4"),
+        ("/unsigned", "the link is gone .HTTP 401"),
+        ("/expired", "the link is gone .HTTP 400"),
+        ("/no-mp4", "not give an mp4, but another file, called video/mp4"),
+        ("/brotli", "not give an mp4, but another file, called video/mp4, packed as br"),
     ],
 )
 async def test_anything_but_a_video_may_be_a_dead_link(host, tmp_path, link, words):
@@ -196,6 +199,14 @@ async def test_a_host_without_http_has_a_readable_error(tmp_path, host):
         writer.write(b"220 ready\r\n\r\n")
         writer.close()
 
+    async def nothing(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(DownloadError, match="ended the connection without an answer"):
+            await host.get(f"http://127.0.0.1:{port}/v.mp4", tmp_path / "v.mp4")
     async with await asyncio.start_server(noise, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(DownloadError, match="the download failed: "):

@@ -28,6 +28,14 @@ _CHUNK_BYTES = 512 * 1024  # each transfer holds about four of them
 _KIND = slice(4, 8)  # of the first box
 # Each means a whole file: a proxy may have changed it, and some hosts call everything a part.
 _SUCCESS = (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.PARTIAL_CONTENT)
+# Stores answer a link whose signature has run out with any of the first three.
+_GONE = (
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.GONE,
+)
 _RANGE = re.compile(r"\s*bytes[ =]\s*(\d{1,18})\s*-\s*(\d{1,18})\s*/\s*(\d{1,18}|\*)\s*", re.IGNORECASE)
 _WINDOW_S = 60.0
 
@@ -157,7 +165,7 @@ async def _save(response: HostResponse, path: Path, limits: DownloadLimits) -> D
 
 
 def _check_head(response: HostResponse, limits: DownloadLimits) -> None:
-    if response.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+    if response.status in _GONE:
         raise DownloadError(f"the link is gone (HTTP {response.status})", expired=True)
     if response.status not in _SUCCESS:
         raise DownloadError(f"the file host answered HTTP {response.status}")
@@ -172,8 +180,15 @@ def _check_start(head: bytes, response: HostResponse) -> None:
     """Check the first bytes; the content type only serves the message."""
     kind = head[_KIND]
     if not any(begin.startswith(kind) for begin in FIRST_BOXES):
-        called = response.content_type[:100] if "Content-Type" in response.headers else "another file"
-        raise DownloadError(f"the link does not give an mp4, but {called}", expired=True)
+        raise DownloadError(f"the link does not give an mp4, but {_called(response)}", expired=True)
+
+
+def _called(response: HostResponse) -> str:
+    """Return what a host calls a file that is not an mp4."""
+    kind = response.content_type[:100] if "Content-Type" in response.headers else ""
+    name = f"another file, called {kind}" if kind.startswith(("video/", "application/octet")) else kind
+    packing = response.headers.get("Content-Encoding", "")[:20]
+    return (name or "another file") + (f", packed as {packing}" if packing else "")
 
 
 def _check_not_empty(size: int) -> None:
@@ -191,4 +206,6 @@ def _describe(error: aiohttp.ClientError) -> str:
         return "the connection ended early"
     if isinstance(error, aiohttp.ClientResponseError):
         return "the file host's answer is not valid HTTP"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the file host ended the connection without an answer"
     return type(error).__name__
