@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seedance_dagster.prompts.formats.lines import table_of_objects
 from seedance_dagster.prompts.formats.tables import Columns, Table, has_value, rows_of
-from seedance_dagster.prompts.problems import PromptSetError, UnreadableError
+from seedance_dagster.prompts.problems import Problem, PromptSetError, UnreadableError, shown
 
 _MISSING = ("NAType", "NaTType")  # of pandas, which need not be installed
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def table_of_value(value: Any, source: str) -> Table:
@@ -20,8 +22,11 @@ def table_of_value(value: Any, source: str) -> Table:
         source: The origin of the value, for messages.
 
     Raises:
-        UnreadableError: The value is of another type.
+        UnreadableError: The value is of another type, or has two columns with the same name.
     """
+    names = Counter(map(str, getattr(value, "column_names", getattr(value, "columns", ()))))
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise UnreadableError(f"has two columns named {shown(repeated[0])}; rename one of them")
     if hasattr(value, "to_pylist"):
         entries = value.to_pylist()
     elif hasattr(value, "to_dicts"):
@@ -35,19 +40,35 @@ def table_of_value(value: Any, source: str) -> Table:
             f"has a value of the type {type(value).__name__}; allowed are a pandas or Polars DataFrame, an "
             "Arrow table and a list of dicts, or a path in its metadata (path_metadata)"
         )
-    return table_of_objects([(f"row {n}", plain(entry)) for n, entry in enumerate(entries, 1)], source)
+    with_bytes = dict.fromkeys(
+        str(name)
+        for entry in entries
+        if isinstance(entry, Mapping)
+        for name, cell in entry.items()
+        if isinstance(cell, _BYTES)
+    )
+    message = "holds bytes, which cannot be a tag; it is left out"
+    problems = [
+        Problem(source=source, field=f"column {shown(name)}", message=message, severity="warning")
+        for name in with_bytes
+    ]
+    return table_of_objects(
+        [(f"row {n}", plain(entry)) for n, entry in enumerate(entries, 1)], source, problems
+    )
 
 
 def plain(value: Any) -> Any:
-    """Return a value in the form of JSON: NumPy's numbers as numbers, times as text, NaN as None."""
-    if type(value).__name__ in _MISSING or not has_value(value):
+    """Return a value in the form of JSON: NumPy's numbers as numbers, times as text, NaN, bytes as None."""
+    if type(value).__name__ in _MISSING or not has_value(value) or isinstance(value, _BYTES):
         return None
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     if hasattr(value, "tolist"):  # a NumPy array or number
         return plain(value.tolist())
-    if isinstance(value, list | tuple | set):
-        return [plain(item) for item in value]
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [plain(item) for item in value]
+        # A set has another order in each process.
+        return sorted(items, key=str) if isinstance(value, set | frozenset) else items
     if isinstance(value, str | int | float):
         return value
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -65,3 +65,27 @@ def test_what_is_no_table_is_said_in_words():
         set_document("spots", table_of_value([{"text": "a cat"}], "x"), Columns(), {}, "x")
     with pytest.raises(PromptSetError, match="column 'Duration' resembles the field duration"):
         set_document("spots", table_of_value([{"prompt": "a", "Duration": 5}], "x"), Columns(), {}, "x")
+
+
+def test_bytes_are_left_out_and_named():
+    """Neither the text of a bytes literal nor a picture is ordered or kept."""
+    rows = [{"prompt": "a cat", "mask": b"..."}, {"prompt": b"a dog"}]
+    table = table_of_value(rows, "x")
+    assert [str(problem) for problem in table.problems] == [
+        "x: warning: column 'mask' holds bytes, which cannot be a tag; it is left out",
+        "x: warning: column 'prompt' holds bytes, which cannot be a tag; it is left out",
+    ]
+    assert [dict(cells) for _, cells in table.rows] == [{"prompt": "a cat"}, {}]
+
+
+def test_a_set_of_values_has_the_same_order_in_every_process():
+    """References in another order would be another request."""
+    names = {f"s3://a/{number}.png" for number in range(20)}
+    [(_, cells)] = table_of_value([{"prompt": "x", "image_urls": names}], "x").rows
+    assert cells["image_urls"] == sorted(names)
+
+
+def test_two_columns_of_one_name_are_an_error():
+    """A frame with two columns of one name would lose one of them without a word."""
+    with pytest.raises(UnreadableError, match="has two columns named 'prompt'; rename one of them"):
+        table_of_value(pa.table([["a"], ["b"]], names=["prompt", "prompt"]), "x")
