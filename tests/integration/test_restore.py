@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from code_location import QUIET, running_location
 from harness import read_books
+from made_once import open_instance
 from restore_support import back_up, command, lose_ledger, objects, restore
 
 from seedance_dagster.defs.steps.binding import check_ledger
 from seedance_dagster.ledger.errors import BindingError
+from seedance_dagster.ledger.ledger import Identity
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -105,6 +109,30 @@ def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
     with location.ledger() as ledger:
         assert ledger.identity == identity
     assert (tasks(location), objects(location)) == (paid, stored)
+
+
+def test_a_lost_home_is_restored_after_its_first_tick(drill, s3_server, monkeypatch):
+    """A new instance that met the new ledger empty lets the lost one take its place (m36)."""
+    location, _ = drill
+    paid, before = tasks(location), known(location)
+    shutil.move(location.folder / "home", location.folder / "lost")
+    lose_ledger(location)
+    (location.folder / "home").mkdir()
+    with monkeypatch.context() as patch, open_instance(location.folder / "home") as new:
+        patch.setattr(location, "instance", new)
+        assert location.skipped() == "there are no open orders"
+        assert "belongs to another ledger" in location.run("stored").message
+        plan = restore(location, s3_server, monkeypatch)
+        assert plan["new_ledger"]
+        with location.ledger() as ledger:
+            ledger.take_identity(Identity(plan["ledger_id"], ledger.identity.created_at))  # and killed
+        assert "is lost, run `seedance-dagster restore`" in refusal(location)
+        assert restore(location, s3_server, monkeypatch, "--apply")["exit_code"] == 0
+        assert refusal(location) == ""
+        assert location.run("stored").success
+        stored = {key: facts for key, facts in before.items() if key == "stored"}
+        assert stored.items() <= known(location).items()
+    assert tasks(location) == paid
 
 
 def test_prompt_sets_with_errors_restore_nothing(drill, s3_server, monkeypatch):

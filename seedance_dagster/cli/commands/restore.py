@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, progress_bars, table
 from seedance_dagster.counting import counted
 from seedance_dagster.defs.prompt_source import PromptSource
-from seedance_dagster.defs.steps.binding import mark_caught_up
+from seedance_dagster.defs.steps.binding import rebind
 from seedance_dagster.defs.steps.memory import Memory
 from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.reference_contents import read_contents
@@ -79,7 +80,7 @@ def command(*, applying: bool, as_json: bool) -> None:
         with progress_bars() as progress:
             side = DagsterSide(instance, services)
             plan = asyncio.run(plan_restoration(services, side, sets, place, progress=progress))
-        failed = _apply(plan, services, instance, place) if applying else {}
+        failed = _apply(plan, services, instance, place, sets) if applying else {}
     if as_json:
         print_json(_as_json(plan, place, failed, applied=applying, behind=behind))
     else:
@@ -97,7 +98,11 @@ def _check_memory(instance: DagsterInstance, services: Services, place: Place, s
     """
     memory, ledger_id = Memory.of(instance), place.identity.ledger_id
     for prompt_set in sets:
-        others = [other for other in memory.ledger_ids.get(prompt_set.name, []) if other != ledger_id]
+        others = [
+            other
+            for other in memory.ledger_ids.get(prompt_set.name, [])
+            if other != ledger_id and not memory.never_ordered(other)
+        ]
         if others:
             raise click.ClickException(
                 f"{prompt_set.name}: this Dagster instance remembers that the ledger with the id {others[0]} "
@@ -109,7 +114,9 @@ def _check_memory(instance: DagsterInstance, services: Services, place: Place, s
     return place.is_new or (position is not None and not services.ledger.journal.contains(position))
 
 
-def _apply(plan: Plan, services: Services, instance: DagsterInstance, place: Place) -> dict[int, str]:
+def _apply(
+    plan: Plan, services: Services, instance: DagsterInstance, place: Place, sets: Sequence[PromptSet]
+) -> dict[int, str]:
     """Restore what is planned; return the reason for each order that was not, by its position in the plan."""
     ledger, actor = services.ledger, f"{ACTOR} {uuid.uuid4().hex[:8]}"
     take_place(services, place)
@@ -122,7 +129,9 @@ def _apply(plan: Plan, services: Services, instance: DagsterInstance, place: Pla
         ledger.leases.release(ACTOR, actor)
     failed = {plan.orders.index(planned): reason for planned, reason in written if reason is not None}
     if not failed and plan.problem is None:
-        mark_caught_up(instance, ledger)
+        bound = Memory.of(instance).ledger_ids
+        # A tick of a new instance may have met the new ledger before it took the lost one's place.
+        rebind(instance, ledger, [prompt_set.name for prompt_set in sets if prompt_set.name in bound])
     return failed
 
 

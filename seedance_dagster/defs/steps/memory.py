@@ -95,6 +95,10 @@ class Memory:
                     memory._note(KnownLedger(ledger_id, position, label))
         return memory
 
+    def never_ordered(self, ledger_id: str) -> bool:
+        """Return True for a ledger that a new instance met empty, such as one in a lost one's place."""
+        return ledger_id in self.ledgers and self.ledgers[ledger_id].position is None
+
     def _note(self, known: KnownLedger) -> None:
         before = self.ledgers.get(known.ledger_id)
         if before is None or _entry(known) >= _entry(before):
