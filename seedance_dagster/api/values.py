@@ -10,6 +10,8 @@ from typing import Any
 _PLAUSIBLE_YEARS = range(2000, 2099)  # others are placeholders for "not yet" or "never"
 _UNIX_TIME = re.compile(r"\s*[0-9]{9,19}(?:\.[0-9]*)?\s*")
 _MOST_SECONDS = 10**11  # a larger unix time is in milliseconds, microseconds or nanoseconds
+_NO_NAMES = ("null", "none", "nil", "undefined", "false", "n/a")
+_LONGEST_ID = 500  # a database could not index a much longer one
 _MOST_POINTS = 10**15  # 100 million USD; sums of larger amounts might not fit into 64 bits
 
 
@@ -49,6 +51,15 @@ def points(value: object) -> int | None:
     """Return an amount of points that a ledger can hold; None for any other value."""
     number = whole_number(value)
     return number if number is not None and 0 <= number <= _MOST_POINTS else None
+
+
+def identifier(value: object) -> str:
+    """Return an id, a text or whole number; empty for what stands for none, such as an empty UUID."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    name = str(value).strip()
+    empty = not name.strip("0-") or name.casefold() in _NO_NAMES or len(name) > _LONGEST_ID
+    return "" if empty else name
 
 
 def as_mapping(value: object) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from seedance_dagster.api.shapes import error_texts, names_in, status_meaning, texts_of, video_link
-from seedance_dagster.api.values import as_mapping, parse_time, points, text, whole_number
+from seedance_dagster.api.values import as_mapping, identifier, parse_time, points, text, whole_number
 from seedance_dagster.api.webhook import echoed_mark
 
 
@@ -163,8 +163,8 @@ class Task(BaseModel):
     def parse(cls, data: object) -> Task | None:
         """Parse the `data` of an envelope; return None when it has no task id."""
         fields = _unwrapped(data)
-        task_id = text(fields.get("task_id")).strip()
-        if not task_id.strip("0-"):  # an empty UUID is not an id either
+        task_id = identifier(fields.get("task_id"))
+        if not task_id:
             return None
         meta, error = as_mapping(fields.get("meta")), fields.get("error")
         usage = as_mapping(meta.get("usage"))
@@ -236,7 +236,7 @@ class HistoryPage(BaseModel):
             return None
         rows = []
         for row in map(as_mapping, entries):
-            task_id = text(row.get("task_id")).strip()
+            task_id = identifier(row.get("task_id"))
             if not task_id:
                 return None  # an unreadable row does not prove that a task is absent
             rows.append(

@@ -96,8 +96,9 @@ def _state_difference(order: Order, task: Task, now: datetime) -> str | None:
     """Return how the vendor's state of a task contradicts the ledger's; None where it does not."""
     if task.status is TaskStatus.UNKNOWN:
         return None
-    failed = task.status is TaskStatus.FAILED
-    completed = task.status is TaskStatus.COMPLETED
+    ended = task.status is TaskStatus.ENDED  # as a cancelled task does, and a finished one after a while
+    failed = ended or task.status is TaskStatus.FAILED
+    completed = ended or task.status is TaskStatus.COMPLETED
     long_ago = task.ended_at is not None and task.ended_at < now - GRACE
     contradicts = {
         State.SUBMITTED: failed and long_ago,

@@ -129,7 +129,9 @@ def after_poll(
         pacing: The engine's waits.
     """
     seen = task_columns(task)
-    if task.status is TaskStatus.COMPLETED and task.video_url:
+    # Read late, a finished task may be called "expired": its video is paid for, and its link may still work.
+    paid_for = task.status is TaskStatus.ENDED and task.points_charged
+    if task.video_url and (task.status is TaskStatus.COMPLETED or paid_for):
         return Collect(seen)
     if task.status in _OVER_WITHOUT_VIDEO:
         failure, reason = classify_failure(task)

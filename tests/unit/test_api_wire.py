@@ -81,7 +81,17 @@ def test_a_malformed_field_does_not_affect_others(field, value):
     assert Task.parse(task_data(**{field: value})).task_id == "t-1"
 
 
-@pytest.mark.parametrize("data", [None, [], "t-1", {}, {"task_id": None}, {"task_id": " \t"}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(None, [], "t-1", {}),
+        *({"task_id": name} for name in (None, " \t", "null", "None", "undefined", "0", 0, False, True, 1.5)),
+        *(
+            {"task_id": name}
+            for name in (["t-1"], {"id": "t-1"}, "x" * 501, "00000000-0000-0000-0000-000000000000")
+        ),
+    ],
+)
 def test_without_an_id_there_is_no_task(data):
     """A task without an id, which could not be read again, does not count."""
     assert Task.parse(data) is None

@@ -192,3 +192,23 @@ def test_only_orders_since_a_day_are_compared():
     assert kinds(snapshots, since=NOW - timedelta(hours=1)) == []
     assert Scope(since=NOW).covers_time(None)
     assert LedgerSnapshot().orders == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "differs"),
+    [
+        (State.FAILED, TaskStatus.ENDED, False),
+        (State.STORED, TaskStatus.ENDED, False),
+        (State.SUCCEEDED, TaskStatus.ENDED, False),
+        (State.SUBMITTED, TaskStatus.ENDED, True),
+        (State.FAILED, TaskStatus.PROCESSING, True),
+        (State.STORED, TaskStatus.FAILED, True),
+    ],
+)
+def test_a_state_that_the_vendor_contradicts_is_found(state, status, differs):
+    """A cancelled task ended without a video, and an expired one may have been stored before."""
+    order = stored_order(1, state=state)
+    task = make_task(1, status, points_charged=POINTS, ended_at=LONG_AGO)
+    vendor = VendorSnapshot(history={"task-1": row(order)}, tasks={"task-1": task})
+    names = [finding.kind.value for finding in findings(make_snapshots([order], vendor=vendor))]
+    assert ("state_differs" in names) is differs

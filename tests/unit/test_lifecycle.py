@@ -61,6 +61,16 @@ def test_a_finished_task_is_collected():
     assert (step.seen["video_url"], step.seen["points_charged"]) == (URL, 4_000_000)
 
 
+@pytest.mark.parametrize(("url", "charged"), [(URL, 0), (URL, None), (None, 4_000_000)])
+def test_only_a_task_with_a_link_and_a_charge_is_collected_after_another_end(url, charged):
+    """A task that is called expired once its video was paid for is collected; any other has ended."""
+    task = make_task(status=TaskStatus.ENDED, raw_status="expired", video_url=URL, points_charged=4_000_000)
+    assert isinstance(polled(task), Collect)
+    ended = polled(task.model_copy(update={"video_url": url, "points_charged": charged}))
+    assert isinstance(ended, End)
+    assert ended.state is State.FAILED
+
+
 @pytest.mark.parametrize(("polls", "seconds"), [(0, 2), (1, 4), (4, 10), (30, 62), (10_000, 62)])
 def test_a_finished_task_without_a_link_is_polled_again(polls, seconds):
     """A completed task without a link is polled again, at growing intervals, with the reason."""
