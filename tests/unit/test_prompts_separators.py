@@ -76,3 +76,26 @@ def test_a_file_with_nearly_that_name_is_named(tmp_path, path, reason):
     prompt = {"prompt": "x", "mode": "omni_reference", "image_urls": [path]}
     [(_, _, message)] = problems_of(load_prompts(tmp_path, prompt))
     assert message.endswith(f"does not exist in the prompt file's folder ({reason})")
+
+
+@pytest.mark.parametrize(
+    ("above", "place"),
+    [
+        ("My shots\n\n", "line 3"),
+        ("# spring\n", "line 2"),
+        ("My shots;;\n;;\n", "line 3"),
+        ("Shots, spring\n", "line 2"),
+    ],
+)
+def test_a_title_above_the_header_is_named(tmp_path, above, place):
+    """The error says where the header is."""
+    text = f"{above}id;prompt\ncat;A cat\n"
+    text = text.replace(";", ",") if ";" not in above else text
+    [(_, _, message)] = problems_of(load(tmp_path, "a.csv", text))
+    assert message.endswith(f"; {place} has it: remove what stands above")
+
+
+def test_a_column_in_another_language_is_likely_the_prompts(tmp_path):
+    """The remedy names it."""
+    [(_, _, message)] = problems_of(load(tmp_path, "a.csv", "编号,提示词\n1,A cat\n"))
+    assert message.endswith("columns: {prompt: '提示词'}")

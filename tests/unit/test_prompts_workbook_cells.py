@@ -57,6 +57,17 @@ def test_a_heading_inside_a_table_is_not_a_prompt(tmp_path):
     assert [prompt.request.prompt for prompt in loaded.sets[0].prompts] == ["A cat"]
 
 
+def test_a_title_above_the_header_of_a_workbook_is_named(tmp_path):
+    """The error says where the header is."""
+    [(_, _, message)] = problems_of(
+        load_rows(tmp_path, [], HEADER, ["cat", "A cat", 5, "x"], header=["Shots"])
+    )
+    assert (
+        message
+        == "needs a column named prompt; its columns are 'Shots'; row 3 has it: remove what stands above"
+    )
+
+
 def test_a_formula_without_a_result_is_not_an_empty_cell(tmp_path):
     """Libraries write formulas without results; no default is paid for in the place of one."""
     loaded = load_rows(

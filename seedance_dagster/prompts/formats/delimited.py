@@ -7,10 +7,11 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from seedance_dagster.counting import counted
 from seedance_dagster.prompts.bounds import check_columns, check_lines, check_rows, check_values
-from seedance_dagster.prompts.formats.tables import Table, no_prompt
+from seedance_dagster.prompts.formats.tables import HEADER_ROWS, Table, no_prompt
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "|"}
@@ -41,7 +42,9 @@ def read_csv(text: str, source: str, required: str) -> Table:
         header = [name.strip() for name in first]
         check_columns(len(header))
         if required not in header:
-            raise no_prompt(filter(None, header), required)
+            below = next((cells for cells in islice(reader, HEADER_ROWS) if _has(cells, required)), None)
+            place = None if below is None else f"line {reader.line_num}"
+            raise no_prompt(filter(None, header), required, place)
         for cells in reader:
             if not any(map(str.strip, cells)):
                 continue
@@ -96,6 +99,10 @@ def _names(header: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> 
 def _is_index(rows: Iterable[tuple[str, Sequence[str]]]) -> bool:
     """Return True where the first column numbers the rows, as pandas does."""
     return all(_cell(cells, 0).isdigit() for _, cells in rows)
+
+
+def _has(cells: Iterable[str], name: str) -> bool:
+    return name in map(str.strip, cells)
 
 
 def _cell(cells: Sequence[str], position: int) -> str:

@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from seedance_dagster.prompts.bounds import (
     check_values,
 )
 from seedance_dagster.prompts.formats.sheet_layout import SheetLayout, read_layout
-from seedance_dagster.prompts.formats.tables import has_value, no_prompt
+from seedance_dagster.prompts.formats.tables import HEADER_ROWS, has_value, no_prompt
 from seedance_dagster.prompts.formats.unpacked import Unpacked
 from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
 
@@ -54,7 +55,7 @@ def read_xlsx(path: Path, required: str) -> Unpacked:
             numbered = _filled(sheet)
             header = next(numbered, (0, ()))[1]
             try:
-                names = _names(header, required)
+                names = _names(header, required, islice(numbered, HEADER_ROWS))
             except UnreadableError as error:
                 if not others:
                     raise
@@ -120,13 +121,16 @@ def _check_parts(parts: zipfile.ZipFile) -> None:
                 check_values(elements)
 
 
-def _names(header: tuple[Any, ...], required: str) -> dict[int, str]:
-    """Return the names of the columns by position."""
+def _names(
+    header: tuple[Any, ...], required: str, following: Iterator[tuple[int, tuple[Any, ...]]]
+) -> dict[int, str]:
+    """Return the names of the columns by position; the following rows are only read if they are missing."""
     texts = ["" if cell is None else str(_value(cell)).strip() for cell in header]
     check_columns(len(texts))
     names = {position: name for position, name in enumerate(texts) if name}
     if required not in names.values():
-        raise no_prompt(names.values(), required)
+        below = next((f"row {number}" for number, cells in following if required in cells), None)
+        raise no_prompt(names.values(), required, below)
     if repeated := [name for name, count in Counter(names.values()).items() if count > 1]:
         raise UnreadableError(f"has two columns named {shown(repeated[0])}; rename one of them")
     return names

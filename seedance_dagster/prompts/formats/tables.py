@@ -25,7 +25,9 @@ _WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*", re.ASCII)
 _BETWEEN_URLS = re.compile(r"[\s|]+|[,;](?=\s|$|https?://|s3://)")
 _TAG = re.compile("^tags?[.:]")  # a column with this prefix is a tag, whatever it resembles
 _SHOWN_COLUMNS = 10
-_LIKELY_PROMPTS = ("prompt", "caption", "text", "description")
+_LIKELY_PROMPTS = ("prompt", "caption", "text", "description", "描述", "beschreibung")
+HEADER_ROWS = 10
+"""The rows in which a header is looked for, to say where it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,17 +117,24 @@ def has_value(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and value != value)  # noqa: PLR0124  NaN
 
 
-def no_prompt(names: Iterable[str], required: str = "prompt") -> UnreadableError:
-    """Return the error of a table without a column of prompts, with its columns and what to do."""
+def no_prompt(names: Iterable[str], required: str = "prompt", below: str | None = None) -> UnreadableError:
+    """Return the error of a table without a column of prompts, with its columns and what to do.
+
+    Args:
+        names: The columns.
+        required: The column that is missing.
+        below: The place of a later row that has it; None without one.
+    """
     names = list(names)
     listed = ", ".join(shown(name, 40) for name in names[:_SHOWN_COLUMNS]) or "none"
     more = f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else ""
     likely = next((name for word in _LIKELY_PROMPTS for name in names if word in name.lower()), None)
-    remedy = (
-        ""
-        if likely is None
-        else f"; rename it, or name the table in a YAML set with columns: {{prompt: {shown(likely, 40)}}}"
-    )
+    likely = likely or next((name for name in names if field_meant(name) == "prompt"), None)
+    remedy = ""
+    if below is not None:
+        remedy = f"; {below} has it: remove what stands above"
+    elif likely is not None:
+        remedy = f"; rename it, or name the table in a YAML set with columns: {{prompt: {shown(likely, 40)}}}"
     return UnreadableError(f"needs a column named {required}; its columns are {listed}{more}{remedy}")
 
 
