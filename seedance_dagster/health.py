@@ -129,7 +129,8 @@ def _submitted_reason(order: Order, *, stale: datetime) -> str | None:
     if order.error_class == UNFAMILIAR:
         return f"task {order.task_id} of order {order.order_id} is still polled: {order.error_message}"
     if order.submitted_at and order.submitted_at < stale:
-        return f"task {order.task_id} has been running since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
+        trouble = f", and it could not be read lately: {order.error_message}" if order.error_message else ""
+        return f"task {order.task_id} has been running since {order.submitted_at:%Y-%m-%d %H:%M} UTC{trouble}"
     return None
 
 

@@ -204,10 +204,12 @@ class SeedanceClient:
             TransportError: No answer, after all retries.
         """
         path = f"{_TASKS}/{quote(task_id, safe='', errors='replace')}"
-        task = Task.parse(await self._get(path, holds=partial(holds_task, task_id)))
-        if task is None or task.task_id != task_id:
-            raise VendorError(f"the reply for task {task_id} does not contain that task")
-        return task
+        data = await self._get(path, holds=partial(holds_task, task_id))
+        task = Task.parse(data)
+        if task is not None and task.task_id == task_id:
+            return task
+        error = VendorError if data else NotFoundError  # a success without data: another way to say 404
+        raise error(f"the reply for task {task_id} does not contain that task")
 
     async def account(self) -> AccountInfo:
         """Read plan, limits and balance; raise as `get_task` does."""

@@ -70,6 +70,13 @@ async def test_a_task_inside_an_error_is_read(no_waits, reply):
                 await read(Vendor(envelope(task_data(**{"status": "failed"} | other), **reply)))
 
 
+@pytest.mark.parametrize("data", [None, {}, [], ""])
+async def test_a_success_without_a_task_says_that_there_is_none(data):
+    """It means the same as a 404, so that one such task stops neither an audit nor the others."""
+    with pytest.raises(NotFoundError, match="task t-1 does not contain that task"):
+        await read(Vendor(envelope(data, message="task not found")))
+
+
 @pytest.mark.parametrize("task_id", ["../account", "a/b", "a?b=c", "a#b", "a\0b", "ä ö", "%2e%2e", "\ud800"])
 async def test_an_id_cannot_change_the_path(task_id):
     """No task id leads to another path of the API, and a reply about another task is an error."""

@@ -42,6 +42,13 @@ def test_an_order_is_stuck_when_it_needs_a_person(fields, stuck):
     assert transfer_is_broken(order) is (stuck and order.state is State.SUCCEEDED)
 
 
+def test_a_late_task_that_cannot_be_read_says_so():
+    """An API that has been down for long is not a task that runs for long."""
+    order = stored_order(1, state=State.SUBMITTED, submitted_at=NOW, error_message="no answer")
+    reason = stuck_reason(order, now=NOW + timedelta(hours=13), stale_after=timedelta(hours=12))
+    assert reason.endswith(" UTC, and it could not be read lately: no answer")
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
