@@ -15,7 +15,7 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import ENDED, State
 from seedance_dagster.ledger.queries import JournalEntry
-from seedance_dagster.ledger.reports import unreported
+from seedance_dagster.ledger.reports import is_overdue, report_times
 from seedance_dagster.ledger.restoration import of_others
 from seedance_dagster.ledger.tables.archive import PartState, archive_parts, archived_journals
 from seedance_dagster.ledger.tables.columns import Unindexed
@@ -169,7 +169,7 @@ class Archive(LedgerPart):
         They are over and reported, and have no later entries. The newest entries stay: they say how far a
         ledger has come, and the numbers of later entries follow theirs.
         """
-        pending = sa.exists().where(links.c.order_id == orders.c.order_id, unreported(self._clock()))
+        pending = sa.exists().where(links.c.order_id == orders.c.order_id, is_overdue())
         newest = sa.select(journal.c.order_id).order_by(journal.c.entry_id.desc()).limit(1)
         kept = (newest.scalar_subquery(), newest.where(of_others()).scalar_subquery())
         return (
@@ -188,6 +188,7 @@ class Archive(LedgerPart):
             .group_by(journal.c.order_id)
             .having(sa.func.max(journal.c.at) < before)
             .order_by(journal.c.order_id)
+            .params(report_times(self._clock()))
         )
 
 

@@ -51,6 +51,7 @@ _GIVEN = sa.select(links.c.prompt_set, links.c.partition)
 _STORED = _GIVEN.join(orders, orders.c.order_id == links.c.order_id).where(orders.c.state == State.STORED)
 # Built once: SQLAlchemy takes as long to build a statement as the database to run it.
 _NOTE_ORDER = _note(_GIVEN.where(links.c.order_id == sa.bindparam("changed_id")), *View)
+_NOTE_STORED = _note(_STORED.where(orders.c.order_id.in_(sa.bindparam("ids", expanding=True))), *View)
 
 
 def note_order(connection: sa.Connection, order_id: int) -> None:
@@ -61,7 +62,7 @@ def note_order(connection: sa.Connection, order_id: int) -> None:
 def note_stored(connection: sa.Connection, order_ids: Iterable[int]) -> None:
     """Note the partitions of some orders, where the video is stored."""
     for chunk in chunked(order_ids):
-        connection.execute(_note(_STORED.where(orders.c.order_id.in_(chunk)), *View))
+        connection.execute(_NOTE_STORED, {"ids": chunk})
 
 
 def note_partitions(connection: sa.Connection, prompt_set: str, keys: Iterable[str]) -> None:

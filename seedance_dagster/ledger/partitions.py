@@ -34,6 +34,16 @@ UPDATE_PARTITION = partitions.update().where(
 )
 """The update of one partition's row, which may be executed for many."""
 
+# Built once: SQLAlchemy takes longer to build a statement than the database to run it.
+_LINKED = sa.select(links.c.prompt_set, links.c.partition, links.c.order_id).where(
+    links.c.order_id.in_(sa.bindparam("ids", expanding=True))
+)
+_POSTPONE = partitions.update().where(
+    partitions.c.prompt_set == sa.bindparam("of_set"),
+    partitions.c.partition.in_(sa.bindparam("keys", expanding=True)),
+)
+_RESUME = _POSTPONE.where(partitions.c.postponed_at.is_not(None))
+
 
 def answers(scope: str, order_scope: str) -> bool:
     """Return True when an order of one scope may answer a request of another for the same take."""
@@ -62,12 +72,7 @@ def link_orders(connection: sa.Connection, new_links: Iterable[Link], *, at: dat
     by_key = {(link.prompt_set, link.partition, link.order_id): link for link in new_links}
     known = set[tuple[str, str, int]]()
     for chunk in chunked({order_id for _, _, order_id in by_key}):
-        rows = connection.execute(
-            sa.select(links.c.prompt_set, links.c.partition, links.c.order_id).where(
-                links.c.order_id.in_(chunk)
-            )
-        )
-        known.update(map(tuple, rows))
+        known.update(map(tuple, connection.execute(_LINKED, {"ids": chunk})))
     new = [vars(link) | {"linked_at": at} for key, link in by_key.items() if key not in known]
     if new:
         connection.execute(links.insert(), new)
@@ -82,11 +87,9 @@ def link_orders(connection: sa.Connection, new_links: Iterable[Link], *, at: dat
 def _set_postponed(
     connection: sa.Connection, prompt_set: str, keys: Iterable[str], at: datetime | None
 ) -> None:
-    changes = partitions.update().values(postponed_at=at).where(partitions.c.prompt_set == prompt_set)
-    if at is None:
-        changes = changes.where(partitions.c.postponed_at.is_not(None))
+    update = _RESUME if at is None else _POSTPONE
     for chunk in chunked(keys):
-        connection.execute(changes.where(partitions.c.partition.in_(chunk)))
+        connection.execute(update, {"of_set": prompt_set, "keys": chunk, "postponed_at": at})
 
 
 def copy_links(connection: sa.Connection, order_id: int, to: int, *, at: datetime) -> None:

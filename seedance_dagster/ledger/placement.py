@@ -28,6 +28,12 @@ Histories = Mapping[tuple[str, int], list[Order]]
 Label = tuple[str, str]
 """Set and partition."""
 
+# Built once: SQLAlchemy takes longer to build a statement than the database to run it.
+_HISTORY = sa.select(orders).where(orders.c.fingerprint.in_(sa.bindparam("fingerprints", expanding=True)))
+_REQUESTED_AT = sa.select(requests.c.requested_at).where(
+    requests.c.idempotency_key == sa.bindparam("idempotency_key")
+)
+
 _HAS_VIDEO = frozenset({State.SUCCEEDED, State.STORED})
 
 
@@ -146,18 +152,15 @@ class Orders(LedgerPart):
         at = now if request.created_at is None else min(now, request.created_at)
         if not request.idempotency_key:
             return at  # a plan, which orders nothing
-        query = sa.select(requests.c.requested_at).where(
-            requests.c.idempotency_key == request.idempotency_key
-        )
+        key = {"idempotency_key": request.idempotency_key}
         with self._database.reading() as connection:
-            known: datetime | None = connection.scalar(query)
+            known: datetime | None = connection.scalar(_REQUESTED_AT, key)
         if known is not None:
             return known
         with self._database.writing() as connection:
-            known = connection.scalar(query)
+            known = connection.scalar(_REQUESTED_AT, key)
             if known is None:
-                values = {"idempotency_key": request.idempotency_key, "requested_at": at}
-                connection.execute(requests.insert().values(values))
+                connection.execute(requests.insert(), {**key, "requested_at": at})
         return at if known is None else known
 
 
@@ -260,8 +263,7 @@ def _histories(
 ) -> defaultdict[tuple[str, int], list[Order]]:
     histories: defaultdict[tuple[str, int], list[Order]] = defaultdict(list)
     for chunk in chunked({step.fingerprint for asked in wanted for step in _with_source(asked)}):
-        rows = connection.execute(sa.select(orders).where(orders.c.fingerprint.in_(chunk)))
-        for order in map(to_order, rows):
+        for order in map(to_order, connection.execute(_HISTORY, {"fingerprints": chunk})):
             histories[order.fingerprint, order.take].append(order)
     return histories
 

@@ -94,15 +94,9 @@ class Reports(LedgerPart):
 
     def unreported(self, limit: int) -> list[tuple[Order, Link]]:
         """Return orders that were not reported in time, because their worker is gone."""
-        query = (
-            sa.select(*_LINK)
-            .join(orders, orders.c.order_id == links.c.order_id)
-            .where(unreported(self._clock()))
-            .order_by(links.c.order_id, links.c.prompt_set, links.c.partition)
-            .limit(limit)
-        )
         with self._database.reading() as connection:
-            overdue = [Link(*row) for row in connection.execute(query)]
+            rows = connection.execute(_overdue(), {**report_times(self._clock()), "limit": limit})
+            overdue = [Link(*row) for row in rows]
             by_id = {
                 row.order_id: to_order(row)
                 for chunk in chunked({link.order_id for link in overdue})
@@ -230,9 +224,27 @@ def _was_tried_again() -> sa.ColumnElement[bool]:
     )
 
 
-def unreported(now: datetime) -> sa.ColumnElement[bool]:
+@cache
+def _overdue() -> sa.Select[Any]:
+    """Select the rows of `Reports.unreported` in one statement, since every advance asks."""
+    return (
+        sa.select(*_LINK)
+        .join(orders, orders.c.order_id == links.c.order_id)
+        .where(is_overdue())
+        .order_by(links.c.order_id, links.c.prompt_set, links.c.partition)
+        .limit(sa.bindparam("limit", type_=sa.Integer))
+    )
+
+
+def report_times(now: datetime) -> dict[str, datetime]:
+    """Return the parameters of `is_overdue`."""
+    return {"report_deadline": now - _REPORT_GRACE}
+
+
+@cache
+def is_overdue() -> sa.ColumnElement[bool]:
     """Select links whose order's present state was not reported in time; for a query with `orders`."""
-    deadline = now - _REPORT_GRACE
+    deadline = sa.bindparam("report_deadline", type_=links.c.linked_at.type)
     # As an expression that no index has, so that planners go from the few open links to their orders.
     state, reported = sa.cast(orders.c.state, sa.Text).concat(""), links.c.reported
     return sa.and_(

@@ -15,7 +15,7 @@ from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.tables.schema import journal, ledger_identity, orders, verdicts
 from seedance_dagster.ledger.transitions import transition
 from seedance_dagster.ledger.verdict import RecordedVerdict
-from seedance_dagster.ledger.work.leases import unleased
+from seedance_dagster.ledger.work.leases import UNLEASED, lease_times
 
 ACTOR = "restore"
 """The first word of the actor of all entries that a restoration makes."""
@@ -51,8 +51,8 @@ class Restoration(LedgerPart):
     def workers(self) -> set[str]:
         """Return the workers that hold orders now."""
         with self._database.reading() as connection:
-            held = ~unleased(self._lease_time(connection))
-            return set(connection.scalars(sa.select(orders.c.lease_owner).where(held).distinct()))
+            query = sa.select(orders.c.lease_owner).where(~UNLEASED).distinct()
+            return set(connection.scalars(query, lease_times(self._lease_time(connection))))
 
     def take_identity(self, ledger_id: str, created_at: datetime) -> None:
         """Let an empty ledger take the place of a lost one; see `Ledger.take_identity`."""

@@ -37,6 +37,10 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 _INSERT = orders.insert().returning(orders)
 _INSERT_ALL = orders.insert()
 _JOURNAL = journal.insert()
+_NEWEST = sa.select(sa.func.max(orders.c.attempt)).where(
+    orders.c.fingerprint == sa.bindparam("of_fingerprint"), orders.c.take == sa.bindparam("of_take")
+)
+_LAST_ID = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :table")
 _MOVE = (
     orders.update()
     .where(
@@ -44,6 +48,15 @@ _MOVE = (
         orders.c.state == sa.bindparam("of_state"),
         orders.c.lease_owner.is_not_distinct_from(sa.bindparam("of_owner")),
         orders.c.claimed_at.is_not_distinct_from(sa.bindparam("of_claim")),
+    )
+    .returning(orders)
+)
+
+_MOVE_ALL = (
+    orders.update()
+    .where(
+        orders.c.order_id.in_(sa.bindparam("ids", expanding=True)),
+        orders.c.state == sa.bindparam("of_state"),
     )
     .returning(orders)
 )
@@ -58,10 +71,8 @@ _PLACED = (
 
 def next_number(connection: sa.Connection, fingerprint: str, take: int) -> int:
     """Return the number of the next attempt at a take of a request, in any scope."""
-    newest = sa.select(sa.func.max(orders.c.attempt)).where(
-        orders.c.fingerprint == fingerprint, orders.c.take == take
-    )
-    return 1 + (connection.scalar(newest) or 0)
+    newest = connection.scalar(_NEWEST, {"of_fingerprint": fingerprint, "of_take": take})
+    return 1 + (newest or 0)
 
 
 def insert_order(
@@ -127,8 +138,7 @@ def _next_order_ids(connection: sa.Connection, count: int) -> list[int]:
         sequence = sa.func.pg_get_serial_sequence(orders.name, orders.c.order_id.name)
         series = sa.func.generate_series(1, count).table_valued("number")
         return list(connection.scalars(sa.select(sa.func.nextval(sequence)).select_from(series)))
-    sequences = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq", sa.BigInteger))
-    last = connection.scalar(sa.select(sequences.c.seq).where(sequences.c.name == orders.name)) or 0
+    last = connection.scalar(_LAST_ID, {"table": orders.name}) or 0
     return list(range(last + 1, last + 1 + count))
 
 
@@ -200,8 +210,8 @@ def transition_all(
         msg = f"orders cannot go from {state} to {to}"
         raise ValueError(msg)
     ids = [order.order_id for order in moved]
-    update = orders.update().where(orders.c.order_id.in_(ids), orders.c.state == state)
-    rows = connection.execute(update.values(state=to, **{**NO_LEASE, **changes}).returning(orders)).all()
+    condition = {"ids": ids, "of_state": state}
+    rows = connection.execute(_MOVE_ALL, {**condition, "state": to, **NO_LEASE, **changes}).all()
     if len(rows) != len(moved):
         raise StaleOrderError(f"some orders are no longer {state}")
     by_id = {order.order_id: order for order in map(to_order, rows)}

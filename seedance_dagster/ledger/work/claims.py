@@ -13,10 +13,20 @@ from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.tables.schema import orders, to_order
 from seedance_dagster.ledger.transitions import transition, transition_all
-from seedance_dagster.ledger.work.leases import LEASE_S, lease, unleased
+from seedance_dagster.ledger.work.leases import LEASE_S, UNLEASED, lease, lease_times
 from seedance_dagster.ledger.work.queue import any_due, count_in_flight, next_in_turn
 from seedance_dagster.ledger.work.withdrawals import keep_wanted
 from seedance_dagster.ledger.work.workload import Rejections, count_rejections
+
+# Built once: SQLAlchemy takes longer to build a statement than the database to run it.
+_BY_ID = sa.select(orders).where(orders.c.order_id.in_(sa.bindparam("ids", expanding=True)))
+_EXPIRED = sa.select(orders).where(orders.c.state == State.CLAIMED, UNLEASED)
+_CLAIMED = orders.update().where(
+    orders.c.order_id == sa.bindparam("of_order_id"),
+    orders.c.state == State.CLAIMED,
+    orders.c.lease_owner == sa.bindparam("of_owner"),
+    orders.c.claimed_at == sa.bindparam("of_claim"),
+)
 
 
 class Claims(LedgerPart):
@@ -67,7 +77,7 @@ class Claims(LedgerPart):
                 ids = next_in_turn(connection, now, room - len(claimed), only)
                 if not ids:
                     break
-                rows = connection.execute(sa.select(orders).where(orders.c.order_id.in_(ids)))
+                rows = connection.execute(_BY_ID, {"ids": ids})
                 by_id = {order.order_id: order for order in map(to_order, rows.all())}
                 queued = (by_id[order_id] for order_id in ids)
                 wanted = keep_wanted(connection, queued, actor=owner, at=now)
@@ -96,16 +106,13 @@ class Claims(LedgerPart):
             StaleOrderError: The claim is no longer its owner's.
         """
         with self._database.updating() as connection:
-            marked = connection.execute(
-                orders.update()
-                .where(
-                    orders.c.order_id == order.order_id,
-                    orders.c.state == State.CLAIMED,
-                    orders.c.lease_owner == order.lease_owner,
-                    orders.c.claimed_at == order.claimed_at,
-                )
-                .values(sent_at=self._clock(), lost_at=None, account=account, mark=mark, **(sent or {}))
-            )
+            condition = {
+                "of_order_id": order.order_id,
+                "of_owner": order.lease_owner,
+                "of_claim": order.claimed_at,
+            }
+            facts = {"sent_at": self._clock(), "lost_at": None, "account": account, "mark": mark}
+            marked = connection.execute(_CLAIMED, {**condition, **facts, **(sent or {})})
         if marked.rowcount != 1:
             msg = f"order {order.order_id} is no longer claimed by {order.lease_owner}"
             raise StaleOrderError(msg)
@@ -132,9 +139,8 @@ class Claims(LedgerPart):
         now = self._clock()
 
         def expired(connection: sa.Connection) -> list[Order]:
-            free = unleased(self._lease_time(connection))
-            query = sa.select(orders).where(orders.c.state == State.CLAIMED, free)
-            return [to_order(row) for row in connection.execute(query)]
+            times = lease_times(self._lease_time(connection))
+            return [to_order(row) for row in connection.execute(_EXPIRED, times)]
 
         with self._database.reading() as connection:
             # Checked first without the writer's lock: every run and tick asks.

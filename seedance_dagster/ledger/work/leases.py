@@ -25,32 +25,50 @@ LONGEST_DELAY = timedelta(minutes=20)
 _MAX_CLOCK_SKEW = timedelta(minutes=5)  # between machines that share a ledger
 
 
-def is_due(now: datetime) -> sa.ColumnElement[bool]:
-    """Select orders that are due."""
-    return sa.or_(orders.c.due_at <= now, orders.c.due_at > now + LONGEST_DELAY)
+DUE_IN_TIME = orders.c.due_at <= sa.bindparam("now")
+DUE_AHEAD_OF_TIME = orders.c.due_at > sa.bindparam("longest_delay")
+IS_DUE = sa.or_(DUE_IN_TIME, DUE_AHEAD_OF_TIME)
+"""Selects orders that are due at `due_times`."""
+
+IS_DUE_IN_QUEUE = sa.case((IS_DUE, 1), else_=0) == 1
+"""Selects as `IS_DUE`, without an index of due times: the queue has a covering index of its own."""
 
 
-def is_due_in_queue(now: datetime) -> sa.ColumnElement[bool]:
-    """Select as `is_due`, without an index of due times: the queue has a covering index of its own."""
-    return sa.case((is_due(now), 1), else_=0) == 1
+def due_times(now: datetime) -> dict[str, datetime]:
+    """Return the parameters of `IS_DUE`."""
+    return {"now": now, "longest_delay": now + LONGEST_DELAY}
 
 
-def unleased(now: datetime) -> sa.ColumnElement[bool]:
-    """Select orders that no living worker holds."""
-    in_force = _in_force(orders.c.leased_at, orders.c.leased_until, now)
-    return sa.or_(orders.c.leased_until.is_(None), ~in_force)
+def _in_force(since: sa.ColumnElement[datetime], until: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
+    """Select valid leases; one that begins much later was written by a clock that ran ahead."""
+    return sa.and_(until > sa.bindparam("lease_time"), since <= sa.bindparam("longest_skew"))
+
+
+UNLEASED = sa.or_(orders.c.leased_until.is_(None), ~_in_force(orders.c.leased_at, orders.c.leased_until))
+"""Selects orders that no living worker holds at `lease_times`."""
+
+
+def lease_times(lease_time: datetime) -> dict[str, datetime]:
+    """Return the parameters of `UNLEASED`."""
+    return {"lease_time": lease_time, "longest_skew": lease_time + _MAX_CLOCK_SKEW}
+
+
+# Built once: SQLAlchemy takes longer to build a statement than the database to run it.
+_HELD = sa.select(orders.c.order_id).where(
+    orders.c.order_id == sa.bindparam("of_order_id"),
+    orders.c.state == sa.bindparam("of_state"),
+    orders.c.lease_owner == sa.bindparam("of_owner"),
+    orders.c.claimed_at.is_not_distinct_from(sa.bindparam("of_claim")),
+    orders.c.leased_until > sa.bindparam("until"),
+)
+_OWNERS = sa.select(leases.c.owner).where(
+    leases.c.name.in_(sa.bindparam("names", expanding=True)), _in_force(leases.c.since, leases.c.until)
+)
 
 
 def lease(owner: str, now: datetime, seconds: float) -> dict[str, Any]:
     """Return the columns of an order that is leased to a worker."""
     return {"lease_owner": owner, "leased_at": now, "leased_until": now + timedelta(seconds=seconds)}
-
-
-def _in_force(
-    since: sa.ColumnElement[datetime], until: sa.ColumnElement[datetime], now: datetime
-) -> sa.ColumnElement[bool]:
-    """Select valid leases; one that begins much later was written by a clock that ran ahead."""
-    return sa.and_(until > now, since <= now + _MAX_CLOCK_SKEW)
 
 
 class Leases(LedgerPart):
@@ -71,20 +89,20 @@ class Leases(LedgerPart):
         """Return True while an order is unchanged and its worker's lease lasts for some more seconds."""
         with self._database.reading() as connection:
             until = self._lease_time(connection) + timedelta(seconds=margin_s)
-            query = sa.select(orders.c.order_id).where(
-                orders.c.order_id == order.order_id,
-                orders.c.state == order.state,
-                orders.c.lease_owner == order.lease_owner,
-                orders.c.claimed_at.is_not_distinct_from(order.claimed_at),
-                orders.c.leased_until > until,
-            )
-            return connection.scalar(query) is not None
+            condition = {
+                "of_order_id": order.order_id,
+                "of_state": order.state,
+                "of_owner": order.lease_owner,
+                "of_claim": order.claimed_at,
+                "until": until,
+            }
+            return connection.scalar(_HELD, condition) is not None
 
     def acquire(self, name: str, owner: str, *, seconds: float) -> bool:
         """Take or renew a named lease; return False while another owner holds it."""
         with self._database.writing() as connection:
             now = self._lease_time(connection)
-            if self._owner_of(connection, name, now) not in (None, owner):
+            if not _owners_of(connection, [name], now) <= {owner}:
                 return False
             until = now + timedelta(seconds=seconds)
             connection.execute(leases.delete().where(leases.c.name == name))
@@ -103,14 +121,8 @@ class Leases(LedgerPart):
     def owners_of(self, names: Collection[str]) -> set[str]:
         """Return the owners of named leases, without those that are free."""
         with self._database.reading() as connection:
-            in_force = _in_force(leases.c.since, leases.c.until, self._lease_time(connection))
-            query = sa.select(leases.c.owner).where(leases.c.name.in_(names), in_force)
-            return set(connection.scalars(query))
+            return _owners_of(connection, names, self._lease_time(connection))
 
-    @staticmethod
-    def _owner_of(connection: sa.Connection, name: str, now: datetime) -> str | None:
-        in_force = _in_force(leases.c.since, leases.c.until, now)
-        owner: str | None = connection.scalar(
-            sa.select(leases.c.owner).where(leases.c.name == name, in_force)
-        )
-        return owner
+
+def _owners_of(connection: sa.Connection, names: Collection[str], now: datetime) -> set[str]:
+    return set(connection.scalars(_OWNERS, {"names": list(names), **lease_times(now)}))

@@ -13,7 +13,7 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.tables.columns import Unindexed
 from seedance_dagster.ledger.tables.schema import orders
-from seedance_dagster.ledger.work.leases import unleased
+from seedance_dagster.ledger.work.leases import UNLEASED, lease_times
 
 HEAD_START = timedelta(hours=1)
 """A hinted poll goes before those that have waited for less than this, so no other waits forever."""
@@ -81,20 +81,20 @@ class Polls(LedgerPart):
         ahead = now - HEAD_START
         with self._database.reading() as connection:
             # Checked first without the writer's lock: webhooks may deliver anything.
-            free = unleased(self._lease_time(connection))
-            waiting = (orders.c.state == State.SUBMITTED, orders.c.due_at > ahead, free)
+            times = lease_times(self._lease_time(connection))
+            waiting = (orders.c.state == State.SUBMITTED, orders.c.due_at > ahead, UNLEASED)
             ids = [
                 order_id
                 for chunk in chunked(task_ids)
                 for order_id in connection.scalars(
-                    sa.select(orders.c.order_id).where(orders.c.task_id.in_(chunk), *waiting)
+                    sa.select(orders.c.order_id).where(orders.c.task_id.in_(chunk), *waiting), times
                 )
             ]
         if not ids:
             return []
         with self._database.updating() as connection:
             moved = orders.update().where(orders.c.order_id.in_(ids), *waiting).values(due_at=ahead)
-            return list(connection.scalars(moved.returning(orders.c.order_id)))
+            return list(connection.scalars(moved.returning(orders.c.order_id), times))
 
     def later(self, task_ids: Collection[str], due_at: datetime) -> None:
         """Postpone the polls of running tasks that would be due earlier, but none that a hint asks for."""
@@ -102,7 +102,7 @@ class Polls(LedgerPart):
             return
         ahead = self._clock() - HEAD_START
         with self._database.updating() as connection:
-            free = unleased(self._lease_time(connection))
-            waiting = (orders.c.due_at > ahead, orders.c.due_at < due_at, free)
+            times = lease_times(self._lease_time(connection))
+            waiting = (orders.c.due_at > ahead, orders.c.due_at < due_at, UNLEASED)
             of_tasks = (orders.c.task_id.in_(task_ids), orders.c.state == State.SUBMITTED)
-            connection.execute(orders.update().where(*of_tasks, *waiting).values(due_at=due_at))
+            connection.execute(orders.update().where(*of_tasks, *waiting), {"due_at": due_at, **times})

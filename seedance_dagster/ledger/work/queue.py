@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -13,9 +14,29 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.tables.schema import occupies_slot, orders
-from seedance_dagster.ledger.work.leases import is_due_in_queue
+from seedance_dagster.ledger.work.leases import IS_DUE_IN_QUEUE, due_times
 
 _FEW = 500  # ids that fit into a statement; with more, the result is filtered in Python
+
+# Built once: SQLAlchemy takes longer to build a statement than the database to run it.
+_COUNT_IN_FLIGHT = sa.select(sa.func.count()).where(occupies_slot)
+_IN_FLIGHT_BY_SET = (
+    sa.select(orders.c.prompt_set, sa.func.count()).where(occupies_slot).group_by(orders.c.prompt_set)
+)
+_DUE = sa.select(orders.c.order_id).where(orders.c.state == State.QUEUED, IS_DUE_IN_QUEUE)
+_DUE_OF_SET = _DUE.where(orders.c.prompt_set == sa.bindparam("of_set")).order_by(orders.c.order_id)
+_DUE_SETS = (
+    sa.select(orders.c.prompt_set)
+    .where(orders.c.state == State.QUEUED, IS_DUE_IN_QUEUE)
+    .distinct()
+    .subquery()
+)
+_LAST_CLAIMS = sa.select(
+    _DUE_SETS.c.prompt_set,
+    sa.select(sa.func.max(orders.c.claimed_at))
+    .where(orders.c.prompt_set == _DUE_SETS.c.prompt_set)
+    .scalar_subquery(),
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -29,12 +50,12 @@ class _Share:
 
 def count_in_flight(connection: sa.Connection) -> int:
     """Return the number of tasks that are, or may be, at the vendor, as the caller's transaction sees it."""
-    return int(connection.scalar(sa.select(sa.func.count()).where(occupies_slot)) or 0)
+    return int(connection.scalar(_COUNT_IN_FLIGHT) or 0)
 
 
 def any_due(connection: sa.Connection, now: datetime, only: Collection[int] | None) -> bool:
     """Return True when a queued order is due; with `only`, one of these ids."""
-    return bool(select_ids(connection, _due(now), limit=1, only=only))
+    return bool(select_ids(connection, _DUE, due_times(now), limit=1, only=only))
 
 
 def next_in_turn(
@@ -54,10 +75,10 @@ def next_in_turn(
         shares = [share for share in shares if (share.in_flight, share.last_claim) <= behind]
     turns: list[tuple[int, datetime, int]] = []
     for share in shares:
-        of_set = _due(now).where(orders.c.prompt_set == share.prompt_set).order_by(orders.c.order_id)
+        due = {"of_set": share.prompt_set, **due_times(now)}
+        ids = select_ids(connection, _DUE_OF_SET, due, limit=limit, only=only)
         turns += [
-            (share.in_flight + turn, share.last_claim, order_id)
-            for turn, order_id in enumerate(select_ids(connection, of_set, limit=limit, only=only), 1)
+            (share.in_flight + turn, share.last_claim, order_id) for turn, order_id in enumerate(ids, 1)
         ]
     return [order_id for _, _, order_id in heapq.nsmallest(limit, turns)]
 
@@ -68,39 +89,35 @@ def in_one_statement(only: Collection[int] | None) -> bool:
 
 
 def select_ids(
-    connection: sa.Connection, query: sa.Select[Any], *, limit: int, only: Collection[int] | None
+    connection: sa.Connection,
+    query: sa.Select[Any],
+    parameters: Mapping[str, Any],
+    *,
+    limit: int,
+    only: Collection[int] | None,
 ) -> list[int]:
     """Return the first ids of orders that a query selects; with `only`, from these ids."""
     if only is None or in_one_statement(only):
-        restricted = query if only is None else query.where(orders.c.order_id.in_(only))
-        return list(connection.scalars(restricted.limit(limit)))
+        chosen = {} if only is None else {"only": list(only)}
+        first = _first(query, restricted=only is not None)
+        return list(connection.scalars(first, {**parameters, **chosen, "limit": limit}))
     allowed = frozenset(only)
-    with connection.scalars(query) as result:
+    with connection.scalars(query, parameters) as result:
         return list(islice((order_id for order_id in result if order_id in allowed), limit))
 
 
-def _due(now: datetime) -> sa.Select[Any]:
-    return sa.select(orders.c.order_id).where(orders.c.state == State.QUEUED, is_due_in_queue(now))
+@cache
+def _first(query: sa.Select[Any], *, restricted: bool) -> sa.Select[Any]:
+    if restricted:
+        query = query.where(orders.c.order_id.in_(sa.bindparam("only", expanding=True)))
+    return query.limit(sa.bindparam("limit", type_=sa.Integer))
 
 
 def _shares(connection: sa.Connection, now: datetime) -> list[_Share]:
     """Return the shares of the sets that have due orders."""
-    sets = (
-        sa.select(orders.c.prompt_set)
-        .where(orders.c.state == State.QUEUED, is_due_in_queue(now))
-        .distinct()
-        .subquery()
-    )
-    last_claim = (
-        sa.select(sa.func.max(orders.c.claimed_at))
-        .where(orders.c.prompt_set == sets.c.prompt_set)
-        .scalar_subquery()
-    )
-    flying = sa.select(orders.c.prompt_set, sa.func.count()).where(occupies_slot)
-    rows = connection.execute(flying.group_by(orders.c.prompt_set)).all()
-    in_flight = {name: int(count) for name, count in rows}
+    in_flight = {name: int(count) for name, count in connection.execute(_IN_FLIGHT_BY_SET)}
     never = datetime.min.replace(tzinfo=UTC)
     return [
         _Share(in_flight.get(name, 0), claimed_at or never, name)
-        for name, claimed_at in connection.execute(sa.select(sets.c.prompt_set, last_claim))
+        for name, claimed_at in connection.execute(_LAST_CLAIMS, due_times(now))
     ]

@@ -15,9 +15,32 @@ from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.partitions import copy_links
 from seedance_dagster.ledger.tables.schema import NO_LEASE, ordered_values, orders, to_order
 from seedance_dagster.ledger.transitions import insert_order, next_number, transition
-from seedance_dagster.ledger.work.leases import LEASE_S, LONGEST_DELAY, lease, unleased
+from seedance_dagster.ledger.work.leases import (
+    DUE_AHEAD_OF_TIME,
+    DUE_IN_TIME,
+    LEASE_S,
+    UNLEASED,
+    due_times,
+    lease,
+    lease_times,
+)
 from seedance_dagster.ledger.work.queue import in_one_statement, select_ids
 from seedance_dagster.ledger.work.withdrawals import withdraw_removals
+
+# Built once: SQLAlchemy takes longer to build a statement than the database to run it.
+_OWNER = sa.select(orders.c.order_id).where(orders.c.task_id == sa.bindparam("of_task"))
+_DUE = [
+    sa.select(orders.c.order_id)
+    .where(orders.c.state == sa.bindparam("of_state"), UNLEASED, is_due)
+    .order_by(orders.c.due_at)
+    for is_due in (DUE_IN_TIME, DUE_AHEAD_OF_TIME)
+]
+_DUE_TO_LOCK = [query.with_for_update(skip_locked=True) for query in _DUE]
+_LEASE = orders.update().where(orders.c.order_id.in_(sa.bindparam("ids", expanding=True))).returning(orders)
+# The queued removals that wait for an order's video.
+_WAITING_FOR = orders.update().where(
+    orders.c.source_order_id == sa.bindparam("of_source"), orders.c.state == State.QUEUED
+)
 
 
 class Tasks(LedgerPart):
@@ -41,7 +64,7 @@ class Tasks(LedgerPart):
         """
         now, task_id = self._clock(), task["task_id"]
         with self._database.updating() as connection:
-            owner = connection.scalar(sa.select(orders.c.order_id).where(orders.c.task_id == task_id))
+            owner = connection.scalar(_OWNER, {"of_task": task_id})
             if owner not in (None, order.order_id):
                 msg = f"task {task_id} belongs to order {owner} already"
                 raise TaskOwnedError(msg)
@@ -72,15 +95,12 @@ class Tasks(LedgerPart):
         now = self._clock()
 
         def due(connection: sa.Connection, count: int, *, lock: bool = False) -> list[int]:
-            free = (orders.c.state == state, unleased(self._lease_time(connection)))
+            times = {"of_state": state, **due_times(now), **lease_times(self._lease_time(connection))}
             ids: list[int] = []
             # One after the other, each in the order of the index, until there are enough.
-            for is_time in (orders.c.due_at <= now, orders.c.due_at > now + LONGEST_DELAY):
-                query = sa.select(orders.c.order_id).where(*free, is_time).order_by(orders.c.due_at)
-                if lock:
-                    query = query.with_for_update(skip_locked=True)
+            for query in _DUE_TO_LOCK if lock else _DUE:
                 if len(ids) < count:
-                    ids += select_ids(connection, query, limit=count - len(ids), only=only)
+                    ids += select_ids(connection, query, times, limit=count - len(ids), only=only)
             return ids
 
         with self._database.reading() as connection:
@@ -91,12 +111,9 @@ class Tasks(LedgerPart):
         lock = in_one_statement(only)
         transaction = self._database.updating if lock else self._database.writing
         with transaction() as connection:
-            rows = connection.execute(
-                orders.update()
-                .where(orders.c.order_id.in_(due(connection, limit, lock=lock)))
-                .values(lease(owner, self._lease_time(connection), lease_s))
-                .returning(orders)
-            )
+            ids = due(connection, limit, lock=lock)
+            leased = lease(owner, self._lease_time(connection), lease_s)
+            rows = connection.execute(_LEASE, {"ids": ids, **leased})
             return sorted(map(to_order, rows.all()), key=lambda order: (order.due_at, order.order_id))
 
     def polled(self, order: Order, *, due_at: datetime, task: Mapping[str, Any]) -> None:
@@ -126,7 +143,7 @@ class Tasks(LedgerPart):
                 changes={**task, "due_at": now},
                 detail={"points_charged": task.get("points_charged")},
             )
-            connection.execute(_waiting_for(order).values(due_at=now))
+            connection.execute(_WAITING_FOR, {"of_source": order.order_id, "due_at": now})
             return finished
 
     def ended(
@@ -185,7 +202,9 @@ class Tasks(LedgerPart):
             detail = {"attempt": attempt}
             successor = insert_order(connection, State.QUEUED, values, actor=actor, at=now, detail=detail)
             copy_links(connection, order.order_id, successor.order_id, at=now)
-            connection.execute(_waiting_for(order).values(source_order_id=successor.order_id))
+            connection.execute(
+                _WAITING_FOR, {"of_source": order.order_id, "source_order_id": successor.order_id}
+            )
             return ended, successor
 
     def book_charge(self, order: Order, *, actor: str, points: int) -> Order:
@@ -261,8 +280,3 @@ class Tasks(LedgerPart):
                 detail={"reason": reason},
             )
         connection.execute(orders.update().where(held).values(NO_LEASE))
-
-
-def _waiting_for(source: Order) -> sa.Update:
-    """Update the queued removals that wait for an order's video."""
-    return orders.update().where(orders.c.source_order_id == source.order_id, orders.c.state == State.QUEUED)

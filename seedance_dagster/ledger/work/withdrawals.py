@@ -38,8 +38,9 @@ def keep_wanted(
     candidates = list(queued)
     wanted, just_removed = set[int](), set[int]()
     for chunk in chunked(order.order_id for order in candidates):
-        wanted.update(connection.scalars(_select(chunk).where(sa.or_(_is_asked_for(), _is_unknown()))))
-        just_removed.update(connection.scalars(_select(chunk).where(_was_asked_for(at - grace))))
+        wanted.update(connection.scalars(_WANTED, {"ids": chunk}))
+    for chunk in chunked(order.order_id for order in candidates if order.order_id not in wanted):
+        just_removed.update(connection.scalars(_JUST_REMOVED, {"ids": chunk, "since": at - grace}))
     withdrawn = set[int]()
     for order in candidates:
         if order.order_id in wanted | withdrawn:
@@ -138,18 +139,6 @@ class Withdrawals(LedgerPart):
         return list(withdrawn.values())
 
 
-def _select(order_ids: list[int]) -> sa.Select[tuple[int]]:
-    return sa.select(orders.c.order_id).where(orders.c.order_id.in_(order_ids))
-
-
-def _is_asked_for() -> sa.ColumnElement[bool]:
-    return _asked(partitions.c.removed_at.is_(None))
-
-
-def _was_asked_for(since: datetime) -> sa.ColumnElement[bool]:
-    return _asked(partitions.c.removed_at > since)
-
-
 def _asked(while_: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     """Select orders whose video a partition asks for, with or without its watermark."""
     removal = other_orders
@@ -168,3 +157,9 @@ def _is_unknown() -> sa.ColumnElement[bool]:
         ~has_link.correlate(orders),
         sa.exists().where(links.c.order_id == orders.c.order_id, ~is_known).correlate(orders),
     )
+
+
+# Built once: SQLAlchemy takes longer to build such statements than the database to run them.
+_ORDERS = sa.select(orders.c.order_id).where(orders.c.order_id.in_(sa.bindparam("ids", expanding=True)))
+_WANTED = _ORDERS.where(sa.or_(_asked(partitions.c.removed_at.is_(None)), _is_unknown()))
+_JUST_REMOVED = _ORDERS.where(_asked(partitions.c.removed_at > sa.bindparam("since")))

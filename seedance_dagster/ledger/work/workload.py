@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import OPEN, State
-from seedance_dagster.ledger.reports import unreported
+from seedance_dagster.ledger.reports import is_overdue, report_times
 from seedance_dagster.ledger.tables.columns import total
 from seedance_dagster.ledger.tables.schema import (
     links,
@@ -20,11 +22,32 @@ from seedance_dagster.ledger.tables.schema import (
     orders,
     task_type,
 )
-from seedance_dagster.ledger.work.leases import LONGEST_DELAY, is_due, is_due_in_queue, unleased
+from seedance_dagster.ledger.work.leases import (
+    DUE_IN_TIME,
+    IS_DUE,
+    IS_DUE_IN_QUEUE,
+    LONGEST_DELAY,
+    UNLEASED,
+    due_times,
+    lease_times,
+)
 from seedance_dagster.ledger.work.queue import count_in_flight
 from seedance_dagster.ledger.work.render_times import Kind, RenderTimes
 
 _LATEST = 500  # tasks of all kinds
+
+# Built once: SQLAlchemy takes longer to build a statement than the database to run it.
+_OF_ACCOUNT = sa.or_(orders.c.account.is_(None), orders.c.account == sa.bindparam("of_account"))
+_RUNS = sa.and_(orders.c.state == State.SUBMITTED, orders.c.vendor_ended_at.is_(None))
+_IN_DOUBT = [
+    sa.select(orders.c.order_id).where(condition, _OF_ACCOUNT).limit(1)
+    for condition in (orders.c.state.in_({State.CLAIMED, State.UNCERTAIN}), _RUNS)
+]
+_REJECTED = sa.select(sa.func.count()).where(
+    orders.c.state == State.REJECTED,
+    sa.func.coalesce(orders.c.vendor_ended_at, orders.c.ended_at, orders.c.ordered_at)
+    >= sa.bindparam("start"),
+)
 
 
 @dataclass(frozen=True)
@@ -95,9 +118,7 @@ class Rejections:
 
 def count_rejections(connection: sa.Connection, start: datetime) -> int:
     """Return the number of rejected orders since a time, as the caller's transaction sees it."""
-    rejected_at = sa.func.coalesce(orders.c.vendor_ended_at, orders.c.ended_at, orders.c.ordered_at)
-    query = sa.select(sa.func.count()).where(orders.c.state == State.REJECTED, rejected_at >= start)
-    return int(connection.scalar(query) or 0)
+    return int(connection.scalar(_REJECTED, {"start": start}) or 0)
 
 
 class Workload(LedgerPart):
@@ -105,32 +126,15 @@ class Workload(LedgerPart):
 
     def flow(self, account: str) -> Flow:
         """Return an account's money as this ledger knows it."""
-        # Once the vendor has charged for a task, it no longer holds anything for it.
-        charged = sa.func.coalesce(orders.c.points_charged, 0)
-        held = sa.and_(orders.c.state == State.SUBMITTED, charged == 0)
-        charge_unknown = sa.and_(orders.c.task_id.is_not(None), orders.c.points_charged.is_(None))
-        outflow = sa.case((held | charge_unknown, sa.func.coalesce(orders.c.points_held, 0)), else_=charged)
-        query = sa.select(
-            total(outflow),
-            sa.func.count().filter(orders.c.state == State.CLAIMED),
-            sa.func.count().filter(orders.c.state == State.UNCERTAIN),
-            sa.func.count().filter(orders.c.state == State.SUBMITTED, orders.c.vendor_ended_at.is_(None)),
-            sa.func.max(orders.c.claimed_at),
-        ).where(sa.or_(orders.c.account.is_(None), orders.c.account == account))
         with self._database.reading() as connection:
-            outflow, claimed, uncertain, running, last_claim = connection.execute(query).one()
+            row = connection.execute(_flow(), {"of_account": account}).one()
+        outflow, claimed, uncertain, running, last_claim = row
         return Flow(int(outflow), claimed, uncertain, running, last_claim)
 
     def in_doubt(self, account: str) -> bool:
         """Return True while a task of an account may be made, or end, without this ledger's knowledge."""
-        sent = orders.c.state.in_({State.CLAIMED, State.UNCERTAIN})
-        runs = sa.and_(orders.c.state == State.SUBMITTED, orders.c.vendor_ended_at.is_(None))
-        of_account = sa.or_(orders.c.account.is_(None), orders.c.account == account)
         with self._database.reading() as connection:
-            ids = (
-                connection.scalar(sa.select(orders.c.order_id).where(condition, of_account).limit(1))
-                for condition in (sent, runs)
-            )
+            ids = (connection.scalar(query, {"of_account": account}) for query in _IN_DOUBT)
             return any(order_id is not None for order_id in ids)
 
     def kinds_of(self, order_ids: Collection[int]) -> Counter[tuple[State, str]]:
@@ -197,38 +201,9 @@ class Workload(LedgerPart):
     def actionable(self) -> Actionable:
         """Return the work that any worker could do now."""
         now = self._clock()
-
-        def count(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
-            return sa.select(sa.func.count()).select_from(orders).where(*conditions).scalar_subquery()
-
-        def since(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[datetime]:
-            ahead = sa.literal(now - LONGEST_DELAY, orders.c.due_at.type)
-            waiting = sa.case((orders.c.due_at <= now, orders.c.due_at), else_=ahead)
-            return sa.select(sa.func.min(waiting)).where(*conditions).scalar_subquery()
-
-        due, queued = is_due(now), orders.c.state == State.QUEUED
-        finished = orders.c.state == State.SUCCEEDED
-        is_next = (orders.c.due_at > now, orders.c.due_at <= now + LONGEST_DELAY)
-        later = sa.select(sa.func.min(orders.c.due_at)).where(orders.c.state.in_(OPEN), *is_next)
-        to_report = sa.select(sa.func.count()).select_from(
-            links.join(orders, orders.c.order_id == links.c.order_id)
-        )
+        times = {**due_times(now), **report_times(now), "waiting_longest": now - LONGEST_DELAY}
         with self._database.reading() as connection:
-            free = unleased(self._lease_time(connection))
-            query = sa.select(
-                count(queued, is_due_in_queue(now)),
-                count(finished, due, free),
-                to_report.where(unreported(now)).scalar_subquery(),
-                count(orders.c.state == State.SUBMITTED, due, free),
-                count(occupies_slot),
-                count(orders.c.state == State.UNCERTAIN),
-                count(queued),
-                count(finished),
-                since(queued, is_due_in_queue(now)),
-                since(finished, due, free),
-                later.scalar_subquery(),
-            )
-            row = connection.execute(query).one()
+            row = connection.execute(_actionable(), times | lease_times(self._lease_time(connection))).one()
         *figures, queued_since, finished_since, next_due_at = row
         due_names = ("to_submit", "to_collect", "to_report", "to_poll")
         names = (*due_names, "in_flight", "uncertain", "queued", "finished")
@@ -240,26 +215,80 @@ class Workload(LedgerPart):
 
     def render_times(self) -> RenderTimes:
         """Return how long the latest tasks took, of those that ended with a video."""
-        created, ended = orders.c.vendor_created_at, orders.c.vendor_ended_at
-        latest = (
-            sa.select(
-                orders.c.state,
-                task_type.label("task_type"),
-                orders.c.request["duration"].as_integer().label("duration"),
-                orders.c.request["resolution"].as_string().label("resolution"),
-                created,
-                ended,
-            )
-            .where(ended.is_not(None))
-            .order_by(ended.desc())
-            .limit(_LATEST)
-            .subquery()
-        )
-        query = sa.select(*(column for column in latest.c if column.name != "state")).where(
-            latest.c.state.in_({State.SUCCEEDED, State.STORED}), latest.c.vendor_created_at.is_not(None)
-        )
         with self._database.reading() as connection:
             return RenderTimes(
                 (Kind(*kind), (ended_at - created_at).total_seconds())
-                for *kind, created_at, ended_at in connection.execute(query)
+                for *kind, created_at, ended_at in connection.execute(_render_times())
             )
+
+
+@cache
+def _actionable() -> sa.Select[*tuple[Any, ...]]:
+    """Select the figures of `Workload.actionable` in one statement, since every tick needs them."""
+
+    def count(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+        return sa.select(sa.func.count()).select_from(orders).where(*conditions).scalar_subquery()
+
+    def since(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[datetime]:
+        ahead = sa.bindparam("waiting_longest", type_=orders.c.due_at.type)
+        waiting = sa.case((DUE_IN_TIME, orders.c.due_at), else_=ahead)
+        return sa.select(sa.func.min(waiting)).where(*conditions).scalar_subquery()
+
+    is_queued, is_finished = orders.c.state == State.QUEUED, orders.c.state == State.SUCCEEDED
+    queued, finished = (is_queued, IS_DUE_IN_QUEUE), (is_finished, IS_DUE, UNLEASED)
+    is_next = (orders.c.due_at > sa.bindparam("now"), orders.c.due_at <= sa.bindparam("longest_delay"))
+    later = sa.select(sa.func.min(orders.c.due_at)).where(orders.c.state.in_(OPEN), *is_next)
+    to_report = sa.select(sa.func.count()).select_from(
+        links.join(orders, orders.c.order_id == links.c.order_id)
+    )
+    return sa.select(
+        count(*queued),
+        count(*finished),
+        to_report.where(is_overdue()).scalar_subquery(),
+        count(orders.c.state == State.SUBMITTED, IS_DUE, UNLEASED),
+        count(occupies_slot),
+        count(orders.c.state == State.UNCERTAIN),
+        count(is_queued),
+        count(is_finished),
+        since(*queued),
+        since(*finished),
+        later.scalar_subquery(),
+    )
+
+
+@cache
+def _flow() -> sa.Select[*tuple[Any, ...]]:
+    # Once the vendor has charged for a task, it no longer holds anything for it.
+    charged = sa.func.coalesce(orders.c.points_charged, 0)
+    held = sa.and_(orders.c.state == State.SUBMITTED, charged == 0)
+    charge_unknown = sa.and_(orders.c.task_id.is_not(None), orders.c.points_charged.is_(None))
+    outflow = sa.case((held | charge_unknown, sa.func.coalesce(orders.c.points_held, 0)), else_=charged)
+    return sa.select(
+        total(outflow),
+        sa.func.count().filter(orders.c.state == State.CLAIMED),
+        sa.func.count().filter(orders.c.state == State.UNCERTAIN),
+        sa.func.count().filter(_RUNS),
+        sa.func.max(orders.c.claimed_at),
+    ).where(_OF_ACCOUNT)
+
+
+@cache
+def _render_times() -> sa.Select[Any]:
+    created, ended = orders.c.vendor_created_at, orders.c.vendor_ended_at
+    latest = (
+        sa.select(
+            orders.c.state,
+            task_type.label("task_type"),
+            orders.c.request["duration"].as_integer().label("duration"),
+            orders.c.request["resolution"].as_string().label("resolution"),
+            created,
+            ended,
+        )
+        .where(ended.is_not(None))
+        .order_by(ended.desc())
+        .limit(_LATEST)
+        .subquery()
+    )
+    return sa.select(*(column for column in latest.c if column.name != "state")).where(
+        latest.c.state.in_({State.SUCCEEDED, State.STORED}), latest.c.vendor_created_at.is_not(None)
+    )
