@@ -21,7 +21,8 @@ _PLACE = re.compile(r"\b(line|row|entry|prompt|column|columns|name) \S")
 # Problems of the file as a whole, or of a file without lines.
 _WHOLE = re.compile(
     r"contains (no prompts|more )|must be a mapping|is nested too deeply|is UTF-(16|32) text|unpacks to"
-    r"|is not UTF-8 text: it looks|is not text but|is an HTML page|is a pointer|begins like a \.\w+ file"
+    r"|is not UTF-8 text: it looks|is not text\b|is an HTML page|is a pointer|begins like "
+    r"|is (text, not a workbook|empty|protected)"
     r"|is not (valid Parquet|a valid Arrow file|a valid .xlsx file)|has two columns|has \d+ columns"
     r"|cannot be read|needs |more problems?, which (are|is) not listed"
 )

@@ -25,6 +25,7 @@ _HTML = re.compile(rb"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 _CONFLICT_BEGINS, _CONFLICT_TURNS = "\n<<<<<<< ", "\n======="
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 _SAMPLE = 1_000
+_BEGIN = 32  # bytes, in which pictures and packed files have a NUL
 _MOSTLY = 0.9
 
 
@@ -71,7 +72,7 @@ def _utf8(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        if any(zeros):
+        if 0 in content[:_BEGIN]:
             raise UnreadableError(
                 "is not text; give it the extension of its kind, or save it as text"
             ) from None
