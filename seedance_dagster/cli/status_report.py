@@ -99,12 +99,13 @@ def read_status(
         for order in sorted(orders, key=lambda order: (order.ordered_at, order.order_id))
     )
     # Only the newest order of a partition counts; it is read only if an order of it may need attention.
-    latest = {
-        f"{name}/{partition}": order
-        for name, partitions in sorted(ledger.queries.in_question().items())
-        if prompt_set in (None, name)
-        for partition, order in ledger.queries.latest(name, partitions).items()
-    }
+    latest, wanted = dict[str, Order](), dict[str, Order]()
+    for name, partitions in sorted(ledger.queries.in_question().items()):
+        if prompt_set in (None, name):
+            newest, removed = ledger.queries.latest(name, partitions), ledger.partitions.removed(name)
+            latest |= {f"{name}/{key}": order for key, order in newest.items()}
+            # A prompt that left its file needs no video.
+            wanted |= {f"{name}/{key}": order for key, order in newest.items() if key not in removed}
     return StatusReport(
         counts=tuple(
             SetCount(
@@ -127,7 +128,7 @@ def read_status(
         waits=throttle.reasons,
         problems=(
             *throttle.problems,
-            *_reasons(latest.items(), no_video_reason),
+            *_reasons(wanted.items(), no_video_reason),
             *_reasons(
                 (
                     (f"{open_order.order.prompt_set}/{open_order.order.partition}", open_order.order)

@@ -28,7 +28,6 @@ def build_dataset_asset(names: Names, name: str) -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         required_resource_keys=names.services,
         io_manager_key=names(VIDEO_INPUTS),
-        output_required=False,
     )
     def dataset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         from seedance_dagster.defs.steps.binding import check_ledger

@@ -14,6 +14,7 @@ from seedance_dagster.cli import status_report
 from seedance_dagster.cli.status_report import StatusReport
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.throttle import Throttle, read_throttle
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.budgets import Budget, BudgetUsage
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
@@ -82,6 +83,19 @@ def test_a_rejected_prompt_is_a_problem_until_it_is_ordered_again(
     assert problem.startswith("spots/a: rejected by moderation: real person; edit the prompt")
     orders.make(State.QUEUED, "a", fingerprint="edited")
     assert read_status(ledger).problems == ()
+
+
+def test_a_rejected_prompt_that_left_its_file_is_no_problem(ledger: Ledger, orders: OrderFactory) -> None:
+    """A person who removes the prompt has dealt with it; a charge that is unknown is still a warning."""
+    orders.make(State.REJECTED, "a", reason="real person")
+    orders.make(State.FAILED, "b", charged=None)
+    ledger.partitions.update("spots", {key: PartitionRequest("f") for key in ("a", "b")})
+    assert len(read_status(ledger).problems) == 2
+    ledger.partitions.update("spots", {})
+    report = read_status(ledger)
+    assert report.problems == ()
+    [warning] = report.warnings
+    assert warning.startswith("spots/b: the vendor did not report the charge of task ")
 
 
 @pytest.mark.parametrize("edited", [False, True])

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from seedance_dagster.datasets.export.clips import COLUMNS
+from seedance_dagster.datasets.export.clips import COLUMNS, content_version
 from seedance_dagster.datasets.export.errors import NothingAcceptedError
 from seedance_dagster.datasets.export.export import export
 from seedance_dagster.datasets.export.parquet import LINK
@@ -25,7 +25,7 @@ def materialize_dataset(
     """Write the accepted videos of a set as tables, in a folder of their version.
 
     Yields:
-        The result; nothing if no video is accepted, so that a run of the whole set does not fail.
+        The result, with 0 videos if none is accepted: a backfill fails where an asset is not materialized.
 
     Raises:
         ExportError: pyarrow is not installed, or the folder holds something else.
@@ -36,6 +36,10 @@ def materialize_dataset(
         selection = select_accepted(services.ledger, services.store, prompt_set, Splits.parse(DEFAULT_SPLITS))
     except NothingAcceptedError as error:
         context.log.warning(f"no dataset was written: {error}")
+        yield dg.MaterializeResult(
+            metadata={"dagster/row_count": 0, "seedance/videos": 0},
+            data_version=dg.DataVersion(content_version([])),
+        )
         return
     services.claim_prefix()
     destination = S3Destination(services.store.below(dataset_folder(prompt_set, selection.version)))
