@@ -89,7 +89,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     """
     retry_after = _retry_after(headers.get("retry-after"))
     try:
-        envelope = json.loads(body.decode("utf-8-sig", "replace"))
+        envelope = json.loads(body.decode("utf-8-sig", "replace"), strict=False)  # a raw line break in a text
         # Mostly there is none: one search of all the text takes a fraction of a search of each part.
         text, secrets = json.dumps(envelope, ensure_ascii=False), spellings()
         envelope = _cleaned(envelope, secrets if any(secret in text for secret in secrets) else ())

@@ -133,6 +133,7 @@ def test_messages_of_envelope_and_error_are_joined():
         b'{"code":200,"message":"\\ud83d\\u0000"}',
         b'{"code":200,"message":"\xed\xa0\xbd"}',
         b'{"code":200,"message":"\xff"}',
+        b'{"code":200,"message":"a line\nand a \ttab \x01"}',
     ],
 )
 def test_half_characters_and_nul_are_replaced(body):
