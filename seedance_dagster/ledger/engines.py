@@ -74,7 +74,13 @@ def _new_engine(url: sa.URL, *, has_query: bool) -> sa.Engine:
         if url.drivername == backend:
             url = url.set(drivername="postgresql+psycopg")
         arguments = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_S}
-        return sa.create_engine(url, pool_pre_ping=True, connect_args=arguments)
+        return sa.create_engine(
+            url,
+            pool_pre_ping=True,
+            connect_args=arguments,
+            # Whatever the server's default: a writer must see what others wrote while it waited.
+            isolation_level="READ COMMITTED",
+        )
     if backend != "sqlite":
         raise LedgerError(f"the ledger's URL (SEEDANCE_LEDGER_URL) names {backend}; {_ALLOWED}")
     name = (url.database or ":memory:").removeprefix("file:")
