@@ -57,7 +57,7 @@ def video_link(task: Mapping[str, Any]) -> str | None:
     detail = task.get("detail")
     places = [task.get("output"), task.get("video_url"), task.get("video")]
     places += [detail.get("output")] if isinstance(detail, Mapping) else []
-    links = [link for place in places for link in _links_in(place, _MOST_DEPTH)]
+    links = [link for place in places for link in links_in(place)]
     films = (link for link in links if not _PICTURE_OR_SOUND.search(link.partition("?")[0]))
     return next(films, None) or next(iter(links), None) or _odd_link(task.get("output"))
 
@@ -108,7 +108,7 @@ def _odd_link(output: object) -> str | None:
     return (text.strip() or None) if isinstance(text, str) else None
 
 
-def _links_in(value: object, depth: int) -> Iterator[str]:
+def links_in(value: object, depth: int = _MOST_DEPTH) -> Iterator[str]:
     """Yield the links in a value, the best first."""
     if isinstance(value, str):
         text = value.strip()
@@ -126,7 +126,7 @@ def _links_in(value: object, depth: int) -> Iterator[str]:
     elif isinstance(value, list):
         parts = value[:_MOST_TEXTS]
     for part in parts:
-        yield from _links_in(part, depth - 1)
+        yield from links_in(part, depth - 1)
 
 
 def _json_in(text: str) -> object:

@@ -22,6 +22,7 @@ from seedance_dagster.api.errors import (
 )
 from seedance_dagster.api.pacing import Pace
 from seedance_dagster.api.replies import Reply
+from seedance_dagster.api.shapes import links_in
 from seedance_dagster.api.transport import (
     ATTEMPTS,
     NETWORK_ERRORS,
@@ -109,10 +110,9 @@ class FileService:
 
 def _link_of(reply: Reply) -> str:
     """Return the link in the file service's reply; raise as `FileService.upload`."""
+    if httpx.codes.is_success(reply.status) and (link := next(filter(_is_link, links_in(reply.data)), None)):
+        return link
     if reply.ok:
-        url = reply.data.get("url") if isinstance(reply.data, dict) else None
-        if isinstance(url, str) and _is_link(url):
-            return url
         raise VendorError("the file service answered without a link to the file")
     reply_text = f"{reply.message} (HTTP {reply.status}, code {reply.code})"
     codes = {reply.status, reply.code}

@@ -74,7 +74,7 @@ async def test_a_file_is_sent_as_base64_with_its_name():
         (envelope(status=429, message="slow"), RateLimitError, "busy", 3),
         (envelope({}), VendorError, "without a link", 3),
         (envelope({"url": "not a link"}), VendorError, "without a link", 3),
-        (envelope({"url": ["https://x.example"]}), VendorError, "without a link", 3),
+        (envelope({"url": [7, "ftp://x.example"]}), VendorError, "without a link", 3),
         (httpx.Response(200, text="garbage"), VendorError, "answered", 3),
         (httpx.ConnectError("no"), TransportError, "no answer from the file service", 3),
     ],
@@ -86,6 +86,23 @@ async def test_every_reply_has_its_meaning(reply, error, words, tries):
     assert words in str(raised)
     assert len(vendor.requests) == tries
     assert KEY not in str(raised)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        envelope({"url": f" {LINK}\n"}),
+        envelope({"file_url": LINK}),
+        envelope([{"url": [LINK]}]),
+        envelope(LINK),
+        envelope({"url": LINK}, status=201),
+        envelope({"url": LINK}, code=0),
+    ],
+)
+async def test_the_link_is_taken_wherever_it_stands(reply):
+    """A file that has a link was uploaded, whatever else the reply says."""
+    link, _ = await upload(reply)
+    assert link == LINK
 
 
 async def test_trouble_that_passes_is_not_seen():
