@@ -9,6 +9,8 @@ from seedance_dagster.settings import Settings
 
 _PREFIXES = ("SEEDANCE", "GOAPI")
 _OTHER_NAMES = ("SEEDANCE_DEV_FOLDER",)  # set by `dev` for the terminals beside it
+_LIMITS = {"BUDGET", "USD", "COST", "SPEND", "LIMIT"}
+_KEYS = {"KEY", "TOKEN", "API_TOKEN"}
 _CLOSE = 0.8  # by difflib's measure, up to 1: one letter of five, or one word of four, may differ
 
 
@@ -33,4 +35,10 @@ def _meant(name: str, known: Iterable[str]) -> str | None:
     if not get_close_matches(prefix, _PREFIXES, n=1, cutoff=_CLOSE):
         return None
     by_rest = {variable.partition("_")[2]: variable for variable in known}
-    return next((by_rest[close] for close in get_close_matches(rest, by_rest, n=1, cutoff=_CLOSE)), None)
+    close = next(iter(get_close_matches(rest, by_rest, n=1, cutoff=_CLOSE)), None)
+    if close is not None:
+        return by_rest[close]
+    if prefix in _PREFIXES and rest in _KEYS:
+        return "GOAPI_API_KEY"
+    is_limit = prefix in _PREFIXES and not _LIMITS.isdisjoint(rest.split("_"))
+    return "SEEDANCE_BUDGET_USD_PER_DAY" if is_limit else None  # a limit without effect costs most

@@ -37,7 +37,7 @@ def apply_env_file(path: Path) -> None:
         click.ClickException: The file cannot be read, or has something else in it.
     """
     try:
-        words = shlex.split(path.read_text(), comments=True)
+        words = shlex.split(path.read_text("utf-8-sig"), comments=True)
     except (OSError, ValueError) as error:
         # The error's text may quote a secret, so only its type is shown.
         raise click.ClickException(f"{path} cannot be read ({type(error).__name__})") from None

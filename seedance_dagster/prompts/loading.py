@@ -109,7 +109,7 @@ def load_prompt_sets(
         s3_client: For `s3://`; boto3's default client if None.
 
     Example:
-        >>> load_prompt_sets("nowhere/").problems[0].message
+        >>> load_prompt_sets("/nowhere/").problems[0].message
         'does not exist'
     """
     catalog, problems = usable_catalog(prices)

@@ -81,7 +81,9 @@ def find_prompt_files(location: str, s3_client: S3Client | None = None) -> Promp
     path = Path(location)
     try:
         if not path.exists():
-            raise UnreadableError("does not exist")
+            where = "" if path.is_absolute() else f" in {Path.cwd()}"
+            hint = "; write the whole path in place of ~" if location.startswith("~") else ""
+            raise UnreadableError(f"does not exist{where}{hint}")
         if not path.is_dir():
             usable = [path] if path.suffix.lower() in SUFFIXES else []
             return PromptFiles(_at_least_one(list(map(_local_file, usable))), (), path.resolve().parent)

@@ -79,7 +79,9 @@ def test_a_demo_is_found_while_it_runs(folder):
 def test_a_file_can_be_named(folder):
     """`--env-file` wins over the environment and over what is found."""
     keep("live", "export DAGSTER_HOME=/live\n")
-    (folder / "mine.env").write_text("# a comment\nAWS_PROFILE=other\nSEEDANCE_LEDGER_URL=sqlite:////x.db\n")
+    (folder / "mine.env").write_text(
+        "\ufeff# a comment\nAWS_PROFILE=other\nSEEDANCE_LEDGER_URL=sqlite:////x.db\n"
+    )
     use_env_file(folder / "mine.env")
     environ = command_environ()
     assert (environ["AWS_PROFILE"], environ.get("DAGSTER_HOME")) == ("other", None)

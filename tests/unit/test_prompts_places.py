@@ -91,6 +91,15 @@ def test_a_location_without_prompt_sets_is_reported(tmp_path, location, message)
     assert (loaded.sets, [message for _, _, message in problems_of(loaded)]) == ((), [message])
 
 
+def test_a_relative_location_is_named_with_its_folder(tmp_path, monkeypatch):
+    """A daemon may run in another folder than the terminal, and only a shell knows ~."""
+    monkeypatch.chdir(tmp_path)
+    [problem] = load_prompt_sets("prompt_sets").problems
+    assert str(problem) == f"prompt_sets does not exist in {tmp_path}"
+    [problem] = load_prompt_sets("~/prompt_sets").problems
+    assert str(problem).endswith("; write the whole path in place of ~")
+
+
 def test_missing_permissions_are_reported(tmp_path, monkeypatch):
     """Missing permissions are reported for the folder or the file, in the system's words."""
     (tmp_path / "a.yaml").write_text(GOOD % "a")

@@ -18,6 +18,11 @@ from seedance_dagster.variables import misspelled
         ("SEEDANCE_MAX_INFLIGHT", "SEEDANCE_MAX_IN_FLIGHT"),
         ("SEEDANCE_BUDGET_PER_DAY", "SEEDANCE_BUDGET_USD_PER_DAY"),
         ("SEEDANCE_BUDGET_USD_A_DAY", "SEEDANCE_BUDGET_USD_PER_DAY"),
+        ("SEEDANCE_DAILY_BUDGET_USD", "SEEDANCE_BUDGET_USD_PER_DAY"),
+        ("SEEDANCE_BUDGET", "SEEDANCE_BUDGET_USD_PER_DAY"),
+        ("SEEDANCE_MAX_COST", "SEEDANCE_BUDGET_USD_PER_DAY"),
+        ("SEEDANCE_SPEND_LIMIT", "SEEDANCE_BUDGET_USD_PER_DAY"),
+        ("GOAPI_KEY", "GOAPI_API_KEY"),
         ("SEEDANCE_API_KEY", "GOAPI_API_KEY"),
         ("SEADANCE_PROMPTS", "SEEDANCE_PROMPTS"),
         ("seedance_prompts", "SEEDANCE_PROMPTS"),
@@ -31,7 +36,14 @@ def test_a_name_that_is_close_is_said_with_the_one_that_was_meant(name, meant):
 def test_other_names_are_no_matter():
     """Settings themselves, what is empty, variables of others and names that resemble nothing."""
     settings = {str(field.validation_alias): "set" for field in Settings.model_fields.values()}
-    others = ("SEEDANCE_TEAM", "SEEDANCE_SLACK_CHANNEL", "AWS_PROFILES", "MY_PROMPTS", "SEEDANCE_DEV_FOLDER")
+    others = (
+        "SEEDANCE_TEAM",
+        "SEEDANCE_SLACK_CHANNEL",
+        "AWS_PROFILES",
+        "TEAM_BUDGET_USD",
+        "MY_PROMPTS",
+        "SEEDANCE_DEV_FOLDER",
+    )
     assert misspelled(settings | dict.fromkeys(others, "set") | {"SEEDANCE_PROMPT": " "}) == []
 
 
