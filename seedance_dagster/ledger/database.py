@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ from seedance_dagster.net.secrets import hide, secrets_in
 _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
 # For writers on PostgreSQL: one that stalls loses its transaction before others stop waiting for it.
 _WRITER_LIMITS_S = {"idle_in_transaction_session_timeout": 20, "lock_timeout": 30, "statement_timeout": 60}
+_EXCLUSIVE, _SHARED = sa.func.pg_advisory_xact_lock, sa.func.pg_advisory_xact_lock_shared
 _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 _LIMIT_MESSAGES = {  # by SQLSTATE
     "25P03": "this process stalled in a transaction for too long, and nothing was written",
@@ -93,7 +94,7 @@ class Database:
         Raises:
             LedgerUnavailableError: The database is locked, full, read-only or gone; nothing was changed.
         """
-        with self._writer(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)) as connection:
+        with self._writer(_EXCLUSIVE) as connection:
             yield connection
 
     @contextmanager
@@ -107,11 +108,11 @@ class Database:
         Raises:
             LedgerUnavailableError: As for `writing`.
         """
-        with self._writer(sa.func.pg_advisory_xact_lock_shared(_WRITER_LOCK)) as connection:
+        with self._writer(_SHARED) as connection:
             yield connection
 
     @contextmanager
-    def _writer(self, lock: sa.ColumnElement[Any]) -> Iterator[sa.Connection]:
+    def _writer(self, lock: Callable[[int], sa.ColumnElement[Any]]) -> Iterator[sa.Connection]:
         # If the turn does not come in time, the database itself reports that it is locked.
         with self._user_errors(), self._turn.taken(wait_s()), self._writing_engine.begin() as connection:
             if connection.dialect.name == "postgresql":
@@ -120,7 +121,7 @@ class Database:
                     sa.func.set_config(name, f"{seconds * 1000:.0f}ms", sa.true())
                     for name, seconds in _WRITER_LIMITS_S.items()
                 )
-                connection.execute(sa.select(*limits, lock))
+                connection.execute(sa.select(*limits, lock(_WRITER_LOCK)))
             yield connection
 
     def time(self, connection: sa.Connection) -> datetime | None:

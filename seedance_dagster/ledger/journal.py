@@ -16,6 +16,7 @@ from seedance_dagster.ledger.tables.schema import journal, orders
 
 _DIGITS = 12
 _NEWEST = sa.select(sa.func.max(journal.c.entry_id))
+_NEWEST_ENTRY = sa.select(journal).where(journal.c.entry_id == _NEWEST.scalar_subquery())
 _OVERLAP = 200  # on PostgreSQL an entry may be committed after later ones
 
 
@@ -51,8 +52,7 @@ class Journal(LedgerPart):
     def position(self) -> Position | None:
         """Return the position of the newest entry; None for a ledger without orders."""
         with self._database.reading() as connection:
-            newest = sa.select(journal).where(journal.c.entry_id == _NEWEST.scalar_subquery())
-            row = connection.execute(newest).first()
+            row = connection.execute(_NEWEST_ENTRY).first()
         return None if row is None else _position(row)
 
     def contains(self, position: Position) -> bool:

@@ -11,6 +11,11 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.tables.schema import observations
 
+# Built once: SQLAlchemy takes longer to build a statement than the database to run it.
+_BY_NAME = sa.select(observations.c.name, observations.c.value, observations.c.observed_at).where(
+    observations.c.name.in_(sa.bindparam("names", expanding=True))
+)
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -28,13 +33,14 @@ class Observations(LedgerPart):
         now = self._clock()
         with self._database.writing() as connection:
             connection.execute(observations.delete().where(observations.c.name.in_(values)))
-            for name, value in values.items():
-                connection.execute(observations.insert().values(name=name, value=value, observed_at=now))
+            rows = [{"name": name, "value": value, "observed_at": now} for name, value in values.items()]
+            if rows:
+                connection.execute(observations.insert(), rows)
 
     def recall(self, *names: str) -> dict[str, Observation]:
         """Return the observations under some names, without those that were never made."""
-        query = sa.select(observations.c.name, observations.c.value, observations.c.observed_at).where(
-            observations.c.name.in_(names)
-        )
         with self._database.reading() as connection:
-            return {name: Observation(value, at) for name, value, at in connection.execute(query)}
+            return {
+                name: Observation(value, at)
+                for name, value, at in connection.execute(_BY_NAME, {"names": names})
+            }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
@@ -48,29 +50,37 @@ class SetOrders(LedgerPart):
 
     def count_ordered(self, prompt_set: str) -> int:
         """Return how many prompts of a set's file were ordered and not withdrawn before they were sent."""
-        first, other, other_order = links.alias(), links.alias(), orders.alias()
-        labels = sa.select(first.c.partition).where(first.c.prompt_set == prompt_set).distinct().subquery()
-        label = (partitions.c.prompt_set == prompt_set) & (partitions.c.partition == labels.c.partition)
-        count_all = sa.select(sa.func.count()).select_from(labels.outerjoin(partitions, label))
-        sent = (
-            sa.exists()
-            .select_from(other.join(other_order, other_order.c.order_id == other.c.order_id))
-            .where(same_partition(other, links), other_order.c.error_class.is_distinct_from(WITHDRAWN))
-            .correlate(links)
-        )
-        withdrawn = (
-            sa.select(sa.func.count(links.c.partition.distinct()))
-            .select_from(links.join(orders, orders.c.order_id == links.c.order_id))
-            .outerjoin(partitions, same_partition(partitions, links))
-            .where(
-                links.c.prompt_set == prompt_set,
-                orders.c.state == State.FAILED,
-                orders.c.error_class == WITHDRAWN,
-                ~sent,
-            )
-        )
-        in_file = partitions.c.removed_at.is_(None)
         with self._database.reading() as connection:
-            return (connection.scalar(count_all.where(in_file)) or 0) - (
-                connection.scalar(withdrawn.where(in_file)) or 0
+            linked, withdrawn = (
+                connection.scalar(query, {"of_set": prompt_set}) or 0 for query in _linked_and_withdrawn()
             )
+        return linked - withdrawn
+
+
+@cache
+def _linked_and_withdrawn() -> tuple[sa.Select[int], sa.Select[int]]:
+    """Count the prompts in a set's file that have an order, and those whose orders were all withdrawn."""
+    prompt_set = sa.bindparam("of_set", type_=sa.Text)
+    first, other, other_order = links.alias(), links.alias(), orders.alias()
+    labels = sa.select(first.c.partition).where(first.c.prompt_set == prompt_set).distinct().subquery()
+    label = (partitions.c.prompt_set == prompt_set) & (partitions.c.partition == labels.c.partition)
+    count_all = sa.select(sa.func.count()).select_from(labels.outerjoin(partitions, label))
+    sent = (
+        sa.exists()
+        .select_from(other.join(other_order, other_order.c.order_id == other.c.order_id))
+        .where(same_partition(other, links), other_order.c.error_class.is_distinct_from(WITHDRAWN))
+        .correlate(links)
+    )
+    withdrawn = (
+        sa.select(sa.func.count(links.c.partition.distinct()))
+        .select_from(links.join(orders, orders.c.order_id == links.c.order_id))
+        .outerjoin(partitions, same_partition(partitions, links))
+        .where(
+            links.c.prompt_set == prompt_set,
+            orders.c.state == State.FAILED,
+            orders.c.error_class == WITHDRAWN,
+            ~sent,
+        )
+    )
+    in_file = partitions.c.removed_at.is_(None)
+    return count_all.where(in_file), withdrawn.where(in_file)

@@ -135,12 +135,19 @@ def has_video(connection: sa.Connection, prompt_set: str) -> bool:
     return connection.scalar(query.order_by(links.c.order_id.desc()).limit(1)) is not None
 
 
+# Built once: SQLAlchemy takes longer to build a statement than the database to run it.
+_SCORES = (
+    sa.select(scores.c.sha256, scores.c.measured)
+    .where(scores.c.sha256.in_(sa.bindparam("sha256s", expanding=True)))
+    .order_by(scores.c.score)
+)
+
+
 def scores_of(connection: sa.Connection, sha256s: Iterable[str]) -> dict[str, dict[str, ScoreValue]]:
     """Return the score values of some videos' bytes, by SHA-256 and name."""
     by_sha256: dict[str, dict[str, ScoreValue]] = {}
     for chunk in chunked(dict.fromkeys(sha256s)):
-        query = sa.select(scores.c.sha256, scores.c.measured).where(scores.c.sha256.in_(chunk))
-        for row in connection.execute(query.order_by(scores.c.score)):
+        for row in connection.execute(_SCORES, {"sha256s": chunk}):
             by_sha256.setdefault(row.sha256, {}).update(row.measured)
     return by_sha256
 
