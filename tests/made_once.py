@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from botocore.hooks import EventAliaser
 
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.ledger import Ledger
@@ -102,6 +103,13 @@ def share_setup(patch: pytest.MonkeyPatch) -> None:
     def shared_directory(config: Config) -> ScriptDirectory:
         return directory(config.get_main_option("script_location"))
 
-    # Each session reads a megabyte of JSON for its first client.
+    new_name = EventAliaser._alias_event_name
+
+    @cache
+    def event_name(name: str) -> str:
+        return new_name(EventAliaser(None), name)
+
+    # Each session reads a megabyte of JSON for its first client, and each client renames all events again.
     patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+    patch.setattr(EventAliaser, "_alias_event_name", lambda _, name: event_name(name))
     patch.setattr(ScriptDirectory, "from_config", shared_directory)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from made_once import prepare_ledger
 from trace_support import traced_orders
 
 from seedance_dagster.cli.root import root
@@ -23,6 +24,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock) -> Iterator[L
     """A cat in a garden with a note and a caption, a dog in flight, and an owl that was never ordered."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path)})
+    prepare_ledger(f"sqlite:///{tmp_path}/seedance/ledger.db")
     ledger = Ledger.open(f"sqlite:///{tmp_path}/seedance/ledger.db", clock=clock)
     orders = traced_orders(ledger, clock)
     wanted = {"owl": PartitionRequest("f-owl", tags={"campaign": "autumn"})}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from factories import open_ledger
 from order_factory import OrderFactory
 from trace_support import traced_orders
 
 from seedance_dagster.cli.root import root
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 
@@ -24,9 +24,8 @@ def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock) -> Iterator[O
     """Orders in the ledger of DAGSTER_HOME."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path)})
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/seedance/ledger.db", clock=clock)
-    yield traced_orders(ledger, clock)
-    ledger.close()
+    with open_ledger(tmp_path / "seedance", clock) as ledger:
+        yield traced_orders(ledger, clock)
 
 
 @pytest.fixture

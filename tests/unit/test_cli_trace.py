@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from factories import read_prompts
+from factories import open_ledger, read_prompts
 from order_factory import OrderFactory
 from trace_support import SECRET, traced_orders
 
 from seedance_dagster.cli.local.ports import LOOPBACK, free_port
 from seedance_dagster.cli.root import root
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.media.credentials import Credential, CredentialState
 
@@ -37,9 +36,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def orders(folder: Path, clock) -> Iterator[OrderFactory]:
     """Orders in the default ledger."""
-    ledger = Ledger.open(f"sqlite:///{folder}/seedance/ledger.db", clock=clock)
-    yield traced_orders(ledger, clock)
-    ledger.close()
+    with open_ledger(folder / "seedance", clock) as ledger:
+        yield traced_orders(ledger, clock)
 
 
 def run(*arguments: str) -> Result:

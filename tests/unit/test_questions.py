@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from made_once import prepare_ledger
 
 from seedance_dagster.cli.root import root
 from seedance_dagster.ledger.ledger import Ledger
@@ -22,7 +23,7 @@ def plan(tmp_path, monkeypatch):
     """Plans prompts and defaults of a set; those of `PROMPTS` with a duration of 5 s were ordered before."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path / "home")})
-    (tmp_path / "home").mkdir()
+    prepare_ledger(f"sqlite:///{tmp_path}/home/seedance/ledger.db")
     folder = tmp_path / "prompt_sets"
     folder.mkdir()
 
