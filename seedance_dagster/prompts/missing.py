@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _LONGEST = 10
-_MISSING = frozenset({"nan", "na", "n/a", "<na>", "nat", "null", "none", "nil", "undefined", "#n/a"})
+_MISSING = frozenset(
+    {
+        *("nan", "na", "n/a", "<na>", "nat", "null", "none", "nil", "undefined", "#n/a"),
+        *("\\n", "(null)", "<null>", "[null]", "(none)", "<none>", "(blank)", "(empty)"),
+    }
+)
+_NOT_WRITTEN = frozenset({"todo", "tbd", "tba", "tbc", "wip", "xxx", "placeholder", "loading..."})
+_NOT_FILLED = re.compile(r"\{\{?[^{}]*\}\}?|\$\{?\w+\}?|%\(?\w*\)?s|<[^<>]+>|\[object Object\]")
+_SYMBOLS = ("Sm", "Sc", "Sk", "Cf")  # all but pictures: an emoji may be a prompt
 _SHEET_ERROR = re.compile(r"#[A-ZÀ-Þ][A-ZÀ-Þ0-9/]*[!?]?")  # #REF!, in German #BEZUG!
 
 
@@ -20,14 +29,20 @@ def is_missing(text: str) -> bool:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return True for a text that is not a prompt: a missing value, a spreadsheet error, or only punctuation.
+    """Return True for a text that is not a prompt: a missing value, an error, a template, or punctuation.
 
     Example:
         >>> is_placeholder("#REF!"), is_placeholder("---"), is_placeholder("A cat")
         (True, True, False)
     """
-    return is_missing(text) or _SHEET_ERROR.fullmatch(text) is not None or _is_punctuation(text)
+    return (
+        is_missing(text)
+        or text.casefold() in _NOT_WRITTEN
+        or any(pattern.fullmatch(text) for pattern in (_SHEET_ERROR, _NOT_FILLED))
+        or all(map(_is_punctuation, text))
+    )
 
 
-def _is_punctuation(text: str) -> bool:
-    return text.isascii() and not any(map(str.isalnum, text))
+def _is_punctuation(character: str) -> bool:
+    kind = unicodedata.category(character)
+    return kind[0] in "PZC" or kind in _SYMBOLS

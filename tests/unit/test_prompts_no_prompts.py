@@ -52,6 +52,28 @@ def test_a_text_that_was_read_in_the_wrong_encoding_is_named(tmp_path, text):
     assert load(tmp_path, "b.txt", f"{text}\nÂme, ÇA, ÄÖÜ, SÃO\n").problems == ()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("\u2014", "\u2026", "\u3002", "\u00b7", "\\N", "(null)", "<null>", "[object Object]"),
+        *("TODO", "tbd", "XXX", "Loading...", "{prompt}", "{{ prompt }}", "${PROMPT}", "$prompt", "%s"),
+        "<insert the prompt here>",
+    ],
+)
+def test_a_text_that_stands_for_one_is_no_prompt(tmp_path, text):
+    """A prompt that is still to be written, or a placeholder that nothing filled, is not paid for."""
+    [(_, field, message)] = problems_of(load(tmp_path, "a.csv", f'prompt\n"{text}"\n'))
+    assert (field, message) == ("prompt", f"is {text!r}, which is not a prompt; write one, or remove it")
+
+
+@pytest.mark.parametrize(
+    "text", ["1", "7", "{cat} runs", "<b>cat</b>", "Todo list on a wall", "猫", "\U0001f408", "5 $ note"]
+)
+def test_short_and_odd_texts_are_prompts(tmp_path, text):
+    """A single letter, picture or number may be a prompt."""
+    assert only_prompt(load(tmp_path, "a.csv", f'prompt\n"{text}"\n')).request.prompt == text
+
+
 @pytest.mark.parametrize("marker", ["NaN", "NA", "None", "null", "<NA>", "#N/A", "n/a"])
 def test_a_cell_without_a_value_is_empty_however_it_is_written(tmp_path, marker):
     """The fields of such cells have their defaults."""

@@ -79,6 +79,23 @@ def test_a_file_with_nearly_that_name_is_named(tmp_path, path, reason):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        ";prompt\n0;A cat, running\n",
+        "\tprompt\n0\tA cat, running\n",
+        "|prompt\n0|A cat, running\n",
+        ";;\n;prompt\n;A cat, running\n",
+        "prompt\t\t\nA cat, running\t\t\n",
+        '"";"prompt"\n"0";"A cat, running"\n',
+        "\r\rprompt;mood\rA cat, running;\r",
+    ],
+)
+def test_the_only_column_beside_an_index_or_an_empty_one_is_read(tmp_path, text):
+    """The number of a row, and its delimiter, are not ordered as a part of the text."""
+    assert only_prompt(load(tmp_path, "a.csv", text)).request.prompt == "A cat, running"
+
+
+@pytest.mark.parametrize(
     ("above", "place"),
     [
         ("My shots\n\n", "line 3"),

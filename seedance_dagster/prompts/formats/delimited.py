@@ -17,6 +17,7 @@ from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "|"}
 _SEPARATOR = re.compile(r"\A\"?sep=.\"?[,;\t|]*\r?\n", re.IGNORECASE)  # Excel's own first line
 _INDEX_NAMES = ("", "Unnamed: 0")  # a column in which pandas wrote its index
+_NO_NAME = '\t ,;|"'  # the characters of a row of empty cells
 _MOST_HEADER = 100_000
 
 
@@ -69,9 +70,10 @@ def read_csv(text: str, source: str, required: str) -> Table:
 
 
 def _delimiter(text: str, required: str) -> str:
-    header = text[:_MOST_HEADER].lstrip("\r\n\t ,;|").partition("\n")[0]
+    lines = re.split(r"[\r\n]+", text[:_MOST_HEADER])
+    header = next((line for line in lines if line.strip(_NO_NAME)), "")
     for delimiter in _DELIMITERS:
-        if required in (name.strip().strip('"') for name in header.split(delimiter)):
+        if required in (name.strip(' "') for name in header.split(delimiter)):
             return delimiter
     return max(_DELIMITERS, key=header.count)
 

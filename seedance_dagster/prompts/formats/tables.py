@@ -19,9 +19,8 @@ _URL_FIELDS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _WHOLE_FIELDS = ("duration", "takes", "id")
 _BOOLEAN_FIELDS = ("audio", "fresh", "remove_watermark")
 _BOOLEANS = {"true": True, "false": False}
-_WORD_FIELDS = ("task_type", "mode", "resolution", "aspect_ratio")
 _RATIO = re.compile(r"0?([0-9]{1,2}):0?([0-9]{1,2})(?::00)?", re.ASCII)  # Excel takes 16:9 for a time
-_WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*", re.ASCII)
+_WHOLE = re.compile(r"([0-9]{1,9})(?:\.0+)?", re.ASCII)
 _BETWEEN_URLS = re.compile(r"[\s|]+|[,;](?=\s|$|https?://|s3://)")
 _TAG = re.compile("^tags?[.:]")  # a column with this prefix is a tag, whatever it resembles
 _SHOWN_COLUMNS = 10
@@ -225,19 +224,17 @@ def _read(name: str, value: Any, *, untyped: bool) -> Any:
 
 def _typed(name: str, text: str) -> Any:
     """Return the value that a text stands for in a field."""
+    text = text.strip()
     whole = _WHOLE.fullmatch(text) if name in _WHOLE_FIELDS else None
     if whole:
         return whole[1] if name == "id" else int(whole[1])
     if name in _URL_FIELDS:
         return _url_list(text)
     if name in _BOOLEAN_FIELDS:
-        return _BOOLEANS.get(text.strip().lower(), text)
-    if name in _WORD_FIELDS:
-        word = text.strip()
-        ratio = _RATIO.fullmatch(word) if name == "aspect_ratio" else None
-        return word if ratio is None else f"{ratio[1]}:{ratio[2]}"
-    if name == "id":
-        return text.strip()
+        return _BOOLEANS.get(text.lower(), text)
+    if name == "aspect_ratio":
+        ratio = _RATIO.fullmatch(text)
+        return text if ratio is None else f"{ratio[1]}:{ratio[2]}"
     return _json(text) if name == "tags" else text
 
 
