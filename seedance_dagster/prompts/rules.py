@@ -30,6 +30,12 @@ Report = Callable[..., None]
 _UNSENDABLE = re.compile("[\0-\x08\x0c\x0e-\x1f\x7f-\x9f\ufffd\ud800-\udfff]")  # all but tab and line ends
 _LOST = re.compile("[\x80-\x9f\ufffd]")
 _MISREAD = re.compile("[\xc2\xc3][\xa1-\xbf]|\xe2\u20ac.?")  # UTF-8 that was read as Windows-1252
+_FLAGS = (
+    dict.fromkeys(("ratio", "rt", "ar", "aspect"), "aspect_ratio")
+    | dict.fromkeys(("dur", "duration"), "duration")
+    | dict.fromkeys(("rs", "resolution"), "resolution")
+)
+_FLAG = re.compile(rf"(?<!\S)--({'|'.join(_FLAGS)})(?=[ =])")  # in texts for other services
 _LONGEST_MENTION = 20
 _MOST_DIGITS = 9
 _MODES = {mode.value: mode for mode in Mode}
@@ -141,6 +147,8 @@ def check_text(value: Any, limits: Limits, report: Report) -> str:
             f"contains {misread[0]!r}, where a letter was lost in another encoding; write it again, or "
             "export the file as UTF-8 once more",
         )
+    for flag in dict.fromkeys(_FLAG.findall(text)):
+        report("prompt", f"contains --{flag}, which is a text here; remove it, and set {_FLAGS[flag]}")
     if is_placeholder(text):
         report("prompt", f"is {shown(text)}, which is not a prompt; write one, or remove it")
     return text

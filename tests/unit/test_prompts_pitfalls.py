@@ -161,6 +161,31 @@ def test_other_texts_resemble_no_mention(text):
     assert list(near_mentions(text)) == []
 
 
+@pytest.mark.parametrize(
+    ("flags", "meant"),
+    [
+        ("--ratio 16:9", ["aspect_ratio"]),
+        ("--dur 10 --rs 720p", ["duration", "resolution"]),
+        ("--ar 9:16 --v 6", ["aspect_ratio"]),
+        ("--duration=10 --duration=10", ["duration"]),
+    ],
+)
+def test_settings_inside_a_text_are_errors(tmp_path, flags, meant):
+    """Earlier models and other services read them there; here 5 s are paid for in place of 10 s."""
+    problems = problems_of(load_prompts(tmp_path, {"prompt": f"A cat {flags}"}))
+    assert [(field, message.rpartition("set ")[2]) for _, field, message in problems] == [
+        ("prompt", name) for name in meant
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["A cat -- ratio 1", "pre--ratio 1", "A cat --ratios 1", "A cat --v 6", "--dur"]
+)
+def test_dashes_in_a_text_are_no_settings(tmp_path, text):
+    """Only whole flags with a value are."""
+    assert load_prompts(tmp_path, {"prompt": text}).problems == ()
+
+
 def test_texts_that_are_nearly_the_same_are_said(tmp_path):
     """Two videos are paid for what differs in blanks, case or punctuation; a warning says so."""
     loaded = load_prompts(
