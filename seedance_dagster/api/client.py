@@ -29,7 +29,7 @@ from seedance_dagster.api.errors import (
 )
 from seedance_dagster.api.last_look import LastLook
 from seedance_dagster.api.pacing import Pace, Reserve, SharedPacer, process_pacer
-from seedance_dagster.api.replies import Reply, refusal
+from seedance_dagster.api.replies import Reply, no_answer, refusal
 from seedance_dagster.api.single_use import AfterLastLook, SingleUseTransport
 from seedance_dagster.api.transport import (
     ATTEMPTS,
@@ -260,10 +260,7 @@ class SeedanceClient:
         refused = refusal(reply)
         if refused is not None:
             raise refused
-        raise VendorError(
-            f"{self._base_url}{path} answered HTTP {reply.status}, code {reply.code}: {reply.message}",
-            retry_after_s=reply.retry_after_s,
-        )
+        raise no_answer(reply, f"{self._base_url}{path}")
 
     async def _send(
         self,

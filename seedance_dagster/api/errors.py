@@ -16,6 +16,7 @@ SeedanceError
 │   └── ForeignReplyError        the reply holds a task of another request
 ├── NotFoundError                the vendor has no such task
 ├── VendorError                  a GET got a 5xx or an unreadable reply, after all retries
+│   └── WebPageError             it got a page and HTTP 200, as from a website
 ├── TransportError               a GET got no reply, after all retries
 └── UnknownPriceError            the price of a request is not known
 
@@ -129,6 +130,10 @@ class VendorError(SeedanceError):
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class WebPageError(VendorError):
+    """A GET that was answered with a page and HTTP 200: the address may be a website's."""
 
 
 class TransportError(SeedanceError):

@@ -21,6 +21,8 @@ from seedance_dagster.api.errors import (
     PlanLimitError,
     RateLimitError,
     SeedanceError,
+    VendorError,
+    WebPageError,
 )
 from seedance_dagster.api.failures import classify_refusal
 from seedance_dagster.api.refusals import refusals
@@ -203,6 +205,19 @@ def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: P
     if HTTPStatus.NOT_FOUND in codes:
         return NotFoundError(message)
     return InvalidRequestError(message, failure=classify_refusal(reply.code, text, sent=sent))
+
+
+def no_answer(reply: Reply, url: str) -> VendorError:
+    """Return the error of a reply to a GET that neither answers nor refuses it."""
+    if reply.page and reply.status in _SUCCESS:
+        return WebPageError(
+            f"{url} answers with a web page (HTTP {reply.status}), not as the API does; if it goes on, set "
+            "GOAPI_BASE_URL to the API's root, such as https://api.goapi.ai"
+        )
+    code = f", code {reply.code}" if reply.readable else ""
+    return VendorError(
+        f"{url} answered HTTP {reply.status}{code}: {reply.message}", retry_after_s=reply.retry_after_s
+    )
 
 
 def _turned_away(reply: Reply) -> SeedanceError | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import stamina
 from factories import make_prompt_set
+from file_host import running_file_host
 from harness import API_KEY
 from pydantic import SecretStr
 from stores import open_store
@@ -59,6 +61,17 @@ def test_a_wrong_address_is_found_before_anything_is_queued(start_engine):
         client = SeedanceClient(api_key=SecretStr(API_KEY), base_url=f"{engine.emulator.url}/v2")
         object.__setattr__(engine.services, "open_client", lambda: client)
         with pytest.raises(OrderingError, match="GOAPI_BASE_URL"):
+            engine.place("a cat")
+        assert engine.services.ledger.queries.find() == []
+
+
+def test_a_website_is_not_taken_for_the_api(start_engine, monkeypatch):
+    """A site that answers every GET with a page is found before a POST to it leaves orders uncertain."""
+    with start_engine() as engine, running_file_host() as website:
+        monkeypatch.setitem(website.answers, "/account/info", website.answers["/page"])
+        client = SeedanceClient(api_key=SecretStr(API_KEY), base_url=website.url)
+        object.__setattr__(engine.services, "open_client", lambda: client)
+        with stamina.set_testing(True), pytest.raises(OrderingError, match=r"a web page .*GOAPI_BASE_URL"):
             engine.place("a cat")
         assert engine.services.ledger.queries.find() == []
 

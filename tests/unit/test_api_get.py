@@ -19,6 +19,7 @@ from seedance_dagster.api.errors import (
     RateLimitError,
     TransportError,
     VendorError,
+    WebPageError,
 )
 
 
@@ -117,7 +118,7 @@ async def test_a_get_is_retried(trouble, no_waits):
     ("trouble", "error"),
     [
         (envelope(status=500), VendorError),
-        (httpx.Response(200, text="<html>"), VendorError),
+        (httpx.Response(200, text="<html>"), WebPageError),
         (envelope(status=429), RateLimitError),
         (httpx.ReadError("reset"), TransportError),
     ],

@@ -5,7 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from seedance_dagster.api.errors import AddressError, AuthenticationError, NotFoundError, SeedanceError
+from seedance_dagster.api.errors import (
+    AddressError,
+    AuthenticationError,
+    NotFoundError,
+    SeedanceError,
+    WebPageError,
+)
 from seedance_dagster.engine.events import Placed
 from seedance_dagster.engine.ordering.quote import OrderingError, Quote
 from seedance_dagster.engine.ordering.storage_check import check_storage
@@ -79,6 +85,8 @@ async def _check_key(services: Services) -> None:
             raise AddressError(
                 f"the API has no page for the account ({error}): check GOAPI_BASE_URL"
             ) from None
+        except WebPageError as error:  # a POST to a website would leave every order uncertain
+            raise AddressError(str(error)) from None
         except SeedanceError:
             # An account page that is down says nothing about the key; orders wait in the queue.
             return
