@@ -117,6 +117,11 @@ def take_all(page: Page, url: str, run_id: str) -> None:
     expect(page.locator("body")).to_contain_text("Success", timeout=WAIT_MS)
     page.get_by_role("button", name="View full message").first.click()
     take(page, "plan", "ordered_as")
+    page.set_viewport_size(SIZE | {"height": 4800})  # the index has many columns, and metadata below them
+    page.goto(f"{url}/assets/{SET}/index?{urlencode({'view': 'overview'})}")
+    page.get_by_text("seedance/spend_by_tag").first.wait_for()
+    plot: Any = page.get_by_text("seedance/spend_plot").first.bounding_box()
+    take(page, "spend", clip={"x": 263, "y": plot["y"] - 14, "width": 740, "height": 510})
 
 
 def take(page: Page, name: str, text: str = "", clip: Any = None) -> None:

@@ -52,7 +52,7 @@ def test_the_partition_of_a_rejected_order_says_what_happened(ledger, orders, re
             "seedance/task_id": "t-1",
             "seedance/fingerprint": order.fingerprint,
             "seedance/attempt": 1,
-            "seedance/vendor_log": "first\nsecond",
+            "seedance/vendor_log": "first; second",
         }
         assert (
             event.description

@@ -104,6 +104,8 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
             _show_together(out, together, exact=all(plan.exact for plan in plans))
         if loaded.problems:
             click.echo(format_problems(loaded.problems), err=True)
+        if not loaded.listed:
+            click.echo("--prompts or SEEDANCE_PROMPTS names the file or folder of the prompt sets", err=True)
     for sentence in elsewhere.values():
         click.echo(sentence, err=True)
     fits = together.fits and all(plan.budgets.fits for plan in plans)

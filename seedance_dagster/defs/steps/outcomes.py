@@ -36,7 +36,7 @@ def ended_observations(order: Order, link: Link) -> list[dg.AssetObservation]:
     why = no_video_reason(order)
     assert why is not None
     state = WITHDRAWN if order.error_class == WITHDRAWN else order.state.value
-    log = "\n".join(order.vendor_logs or ())[:_MAX_LOG]
+    log = "; ".join(order.vendor_logs or ())[:_MAX_LOG]  # the UI shows a text on one line
     facts = _facts(order) | ({"seedance/vendor_log": dg.MetadataValue.text(log)} if log else {})
     return _observations(link.prompt_set, link.partition, state, why, facts)
 
