@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from seedance_dagster.api.shapes import names_in
 from seedance_dagster.api.values import as_mapping, whole_number
 from seedance_dagster.money import POINTS_PER_USD
 
@@ -31,6 +32,7 @@ class AccountInfo(BaseModel):
             wallet of 0 beside a full pack of credits is usual.
         balance_source: The field that the balance was taken from.
         max_concurrent_tasks: Number of tasks that may be active at once.
+        names: The names in the vendor's answer, for a message.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,6 +41,7 @@ class AccountInfo(BaseModel):
     points_remaining: int | None
     balance_source: str | None
     max_concurrent_tasks: int | None
+    names: str = Field(default="nothing", exclude=True)
 
     @classmethod
     def parse(cls, data: object) -> AccountInfo:
@@ -54,6 +57,7 @@ class AccountInfo(BaseModel):
             points_remaining=None if source is None else balances[source],
             balance_source=source,
             max_concurrent_tasks=limit if limit and limit > 0 else None,
+            names=names_in(data),
         )
 
 

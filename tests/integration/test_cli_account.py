@@ -40,6 +40,18 @@ def test_account_shows_balance_and_limit(vendor: str) -> None:
     assert "Balance      2.50 USD (from wallet.point_remain)" in run("account").output
 
 
+def test_a_balance_that_cannot_be_read_says_what_is_there(
+    vendor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account in a new form shows the names that it has."""
+    monkeypatch.setattr(
+        "seedance_dagster.api.account.as_mapping", lambda value: {"name": "me"} if value else {}
+    )
+    output = run("account").output
+    assert "Balance      unknown (the answer has " in output
+    assert ", and no balance in a known form)" in output
+
+
 def test_a_wrong_key_is_reported_without_the_key(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to set and never shows the key."""
     monkeypatch.setenv("GOAPI_API_KEY", "very-secret-key")

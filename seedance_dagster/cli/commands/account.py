@@ -33,7 +33,9 @@ def command(*, as_json: bool) -> None:
     out = console()
     out.print(f"Plan         {account.plan or 'unknown'}", markup=False)
     balance_text = (
-        "unknown" if balance is None else f"{format_usd(balance)} USD (from {account.balance_source})"
+        f"unknown (the answer has {account.names}, and no balance in a known form)"
+        if balance is None
+        else f"{format_usd(balance)} USD (from {account.balance_source})"
     )
     out.print(f"Balance      {balance_text}", markup=False)
     out.print(f"Concurrency  {account.max_concurrent_tasks or 'unknown'} tasks")
