@@ -64,6 +64,8 @@ _WORDS: tuple[tuple[str, tuple[frozenset[str], ...], frozenset[str]], ...] = (
 )  # fmt: skip
 _LIKE, _SHORTEST_TYPO, _SHORTEST_PLURAL = 0.9, 6, 4
 _LONGEST_NAME, _LONGEST_VALUE = 60, 4000  # longer ones resemble nothing, and would take seconds to compare
+_OBJECT = re.compile(r"""\s*\[?\s*\{\s*["'][^"']+["']\s*:""")
+_NAME_INSIDE = re.compile(rf"""["']({"|".join(REQUEST_FIELDS)})["']\s*:""")
 _FOREIGN_SETTINGS = {"seed", "negativeprompt", "fps", "cfgscale", "guidancescale", "camerafixed"}
 
 
@@ -156,11 +158,26 @@ def field_of_value(value: Any) -> str | None:
         return meant.pop() if len(meant) == 1 else None
     if not isinstance(value, str) or len(value) > _LONGEST_VALUE:
         return None
+    if holds_objects(value):  # in a CSV file every object is a text
+        inside = _NAME_INSIDE.search(value)
+        return None if inside is None else inside[1]
     words, endings = _allowed()
     word = value.strip().lower()
     if word.startswith(("http://", "https://", "s3://")):
         return endings.get(word.partition("?")[0].rpartition(".")[2])
     return words.get(word)
+
+
+def holds_objects(value: Any) -> bool:
+    """Return True for an object, a list of objects, and an object as JSON or Python writes it.
+
+    Example:
+        >>> holds_objects([{"duration": 10}]), holds_objects("{'duration': 10}"), holds_objects("{")
+        (True, True, False)
+    """
+    if isinstance(value, list) and value:
+        return holds_objects(value[0])
+    return isinstance(value, Mapping) or (isinstance(value, str) and _OBJECT.match(value) is not None)
 
 
 @cache

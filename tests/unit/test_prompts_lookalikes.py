@@ -198,6 +198,18 @@ def test_a_field_inside_of_an_object_is_no_tag(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "cell",
+    ['{"seed": 1, "duration": 8}', "{'duration': 8}", '[{"duration": 8}]', "[{'seed': 1, 'duration': 8}]"],
+)
+def test_a_field_inside_of_a_written_object_is_no_tag(tmp_path, cell):
+    """In CSV files objects are texts, as JSON or Python writes them."""
+    quoted = cell.replace('"', '""')
+    [(_, column, message)] = problems_of(csv_file(tmp_path, "prompt,params", f'a cat,"{quoted}"'))
+    assert (column, message[:24]) == ("column 'params'", "holds the field duration")
+    assert csv_file(tmp_path, "prompt,params", '"a dog","{""mood"": ""duration""}"').problems == ()
+
+
 def test_a_setting_of_other_services_is_said(tmp_path):
     """It is a tag, and a warning says that it changes no video."""
     loaded = csv_file(tmp_path, "prompt,seed,Negative Prompt,style", "a cat,7,blurry,noir")

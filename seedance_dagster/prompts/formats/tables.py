@@ -10,7 +10,7 @@ from typing import Any
 from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row
 from seedance_dagster.prompts.formats.json_text import parse_json
-from seedance_dagster.prompts.lookalikes import field_meant, field_of_value, is_foreign_setting
+from seedance_dagster.prompts.lookalikes import field_meant, field_of_value, holds_objects, is_foreign_setting
 from seedance_dagster.prompts.missing import is_missing
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 from seedance_dagster.prompts.tags import tag_text
@@ -210,7 +210,7 @@ def _fields_of_values(
                 continue
             name = field_of_value(value)
             meant[column] = name if meant.get(column, name) == name else None
-            if isinstance(value, Mapping):
+            if holds_objects(value):
                 nested.add(column)
     return meant, nested
 
