@@ -144,9 +144,12 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
             )
         video_store, ledger, instance = self._home
         instance = instance or dg.DagsterInstance.get()
+        configured = {API: self, STORE: video_store, LEDGER: ledger}
         with (
             as_failure(),
-            open_services(instance, self, video_store, ledger) as services,
+            # Outside of a run Dagster has not read the variables that `EnvVar` names.
+            dg.build_resources(configured, instance=instance) as resources,
+            open_services(instance, *(getattr(resources, key) for key in configured)) as services,
             admitted_in_code(instance, services, prompt_set),
         ):
             yield services

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from code_location import QUIET, running_location
-from harness import API_KEY
+from code_location import KEY_VARIABLE, QUIET, running_location
 
 from seedance_dagster import SeedanceResource, Video
 from seedance_dagster.ledger import reports
@@ -31,8 +30,11 @@ def location(s3_server, tmp_path_factory):
 @pytest.fixture(scope="module")
 def seedance(location) -> SeedanceResource:
     """The API as a notebook makes it."""
-    api = SeedanceResource(api_key=API_KEY, base_url=location.emulator.url, requests_per_second=1000)
-    return api.using(location.direct_store, location.resources["ledger"], location.instance)
+    api = SeedanceResource(
+        api_key=dg.EnvVar(KEY_VARIABLE), base_url=location.emulator.url, requests_per_second=1000
+    )
+    # Nothing but Dagster reads the variables of these, and a notebook is not a run.
+    return api.using(location.resources["video_store"], location.resources["ledger"], location.instance)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,7 @@ def test_a_text_alone_is_not_a_request(seedance):
         ({}, {"max_cost_usd": -1}, "max_cost_usd: -1 is out of range"),
         ({"prompt": "b"}, {"key": "hero-shot"}, "stands for another request, made at"),
         ({}, {"key": "a b"}, "id is 'a b'"),
+        ({}, {"prompt_set": "spots"}, "allowed is a name that no prompt file has"),
     ],
 )
 def test_a_bad_request_is_an_error_in_words(location, seedance, video, request_, options, message):

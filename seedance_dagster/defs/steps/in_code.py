@@ -13,6 +13,8 @@ from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.datasets.in_code import VideoInCode
 from seedance_dagster.defs.configs import limit_points
 from seedance_dagster.defs.steps.binding import check_ledger, progress_remembered
+from seedance_dagster.defs.steps.memory import Memory
+from seedance_dagster.engine.ordering.quote import OrderingError
 from seedance_dagster.engine.services import Services
 
 _log = logging.getLogger("seedance_dagster")
@@ -38,8 +40,14 @@ def admitted_in_code(instance: dg.DagsterInstance, services: Services, prompt_se
     """Let orders in code use a ledger, and remember its progress while the block runs.
 
     Raises:
+        OrderingError: The set is one of prompt files, whose ticks would withdraw the order.
         BindingError: Another ledger orders for this Dagster instance.
     """
+    if sources := Memory.of(instance).sources.get(prompt_set):
+        raise OrderingError(
+            f"nothing was ordered: prompt_set is {prompt_set!r}, which is read from {sources[0]}; allowed is "
+            "a name that no prompt file has, such as 'in_code'"
+        )
     check_ledger(instance, services.ledger, [prompt_set])
     with progress_remembered(instance, services.ledger, _log):
         yield
