@@ -24,10 +24,12 @@ _DEFAULT_RESOLUTIONS = {
     "seedance-2-fast-preview": "480p",
 }
 _SAME_MODEL = "-less-restriction"
+INVISIBLE = "\ufeff\u200b\u2060\u00ad\u180e\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters without a shape that copying leaves behind; not those that join letters and emoji."""
 _SPELLINGS = str.maketrans(
     dict.fromkeys("\u00a0\u202f", " ")
     | dict.fromkeys("\v\u0085\u2028\u2029", "\n")
-    | dict.fromkeys("\ufeff\u200b\u2060")
+    | dict.fromkeys(INVISIBLE)
 )
 """Non-breaking spaces, unusual line ends, and invisible characters."""
 _SORTED = json.JSONEncoder(sort_keys=True)

@@ -13,13 +13,14 @@ from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.net.redaction import redact
 from seedance_dagster.net.s3_locations import LocationError, s3_location
 from seedance_dagster.prompts.files import FileReference, hash_file
+from seedance_dagster.prompts.identity import INVISIBLE
 from seedance_dagster.prompts.problems import UnreadableError, kind_of, shown
 
 _LONGEST_EXTENSION = 4
 _EXAMPLES = {"image": "cat.png", "video": "cat.mp4", "audio": "cat.mp3"}
 _ADDRESS = "s3://bucket/cat.png"
 _SEVERAL = re.compile(r"[,;]\s*(?:https?://|s3://|$)")
-_AROUND = " \t\r\n\u00a0\u200b\u2060\ufeff"  # blanks, also invisible ones
+_AROUND = f" \t\r\n\u00a0{INVISIBLE}"
 
 
 def read_references(

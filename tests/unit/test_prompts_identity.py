@@ -71,10 +71,23 @@ def request(prompt: str = TEXT, *links: str) -> GenerationRequest:
         TEXT.replace("\n", "\u2028"),
         f"\ufeff{TEXT}",
         TEXT.replace("caf", "ca\u200bf"),
+        f"\u202a{TEXT}\u202c",
+        TEXT.replace(" ", "\u200e "),
+        TEXT.replace("caf", "ca\u00adf"),
     ],
     ids=[
         *("CRLF", "CR", "YAML |", "blanks", "NFD"),
-        *("blanks in lines", "no-break", "VT", "line separator", "BOM", "zero width"),
+        *(
+            "blanks in lines",
+            "no-break",
+            "VT",
+            "line separator",
+            "BOM",
+            "zero width",
+            "embedding",
+            "mark",
+            "soft hyphen",
+        ),
     ],
 )
 def test_a_text_that_reads_the_same_is_the_same_request(text):
