@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
@@ -14,7 +14,7 @@ from seedance_dagster.defs.definitions import resources_of, set_definitions, sha
 from seedance_dagster.defs.from_asset import PromptsFromAsset
 from seedance_dagster.defs.links import Links
 from seedance_dagster.defs.prompt_source import PromptSource, remembered_names
-from seedance_dagster.defs.resources import SeedanceResource, VideoStoreResource
+from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.prompts.slugs import slug_name
 from seedance_dagster.settings import Settings
 from seedance_dagster.variables import misspelled
@@ -89,9 +89,14 @@ class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
         """Return the sets' assets and checks."""
         components = context.component_tree.get_all_components(of_type=SeedanceComponent)
         if len(components) != 1:
+            remedy = (
+                "remove the others"
+                if components
+                else "`dg scaffold defs seedance_dagster.SeedanceComponent seedance` makes one"
+            )
             raise dg.DagsterInvalidDefinitionError(
                 f"prompt sets need one SeedanceComponent in the project, and there are {len(components)}: "
-                "`dg scaffold defs seedance_dagster.SeedanceComponent seedance` makes one"
+                f"{remedy}"
             )
         settings = Settings.from_environ(os.environ)
         source = PromptSource.at(
@@ -102,7 +107,7 @@ class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
             remembered=remembered_names(),
             scores=components[0].own_scores,
         )
-        _, video_store, _ = resources_of(settings, os.environ, video_store=components[0].video_store)
+        _, video_store, _ = components[0].resources(settings)
         return set_definitions(
             source,
             links=Links.of(video_store),
@@ -163,15 +168,7 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
         settings = Settings.from_environ(os.environ)
         for sentence in misspelled(os.environ):
             _log.warning(sentence)
-        _check_fields("seedance", self.seedance, SeedanceResource)
-        _check_fields("video_store", self.video_store, VideoStoreResource)
-        seedance, video_store, ledger = resources_of(
-            settings,
-            os.environ,
-            seedance=self.seedance,
-            video_store=self.video_store,
-            ledger_url=self.ledger_url,
-        )
+        seedance, video_store, ledger = self.resources(settings)
         sets = context.component_tree.get_all_components(of_type=PromptSetComponent)
         return shared_definitions(
             PromptSource.at(
@@ -187,6 +184,18 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
             ledger=ledger,
             sensor_running=self.sensor_running,
             pending_usd_per_run=settings.pending_usd_per_run,
+        )
+
+    def resources(self, settings: Settings) -> tuple[SeedanceResource, VideoStoreResource, LedgerResource]:
+        """Return API, bucket and ledger; raise `DagsterInvalidDefinitionError` for fields of no use."""
+        if self.ledger_url is None and "ledger_url" in self.model_fields_set:
+            raise _no_value("SeedanceComponent", ["ledger_url"])
+        return resources_of(
+            settings,
+            os.environ,
+            seedance=_usable("seedance", self.seedance, SeedanceResource),
+            video_store=_usable("video_store", self.video_store, VideoStoreResource),
+            ledger_url=self.ledger_url,
         )
 
     @property
@@ -208,11 +217,31 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
         return str(self.seedance.get("prices") or Settings.from_environ(os.environ).prices)
 
 
-def _check_fields(name: str, fields: Mapping[str, Any], resource: type[dg.ConfigurableResource[Any]]) -> None:
-    """Raise an error that names the fields that a resource does not have."""
+def _usable(
+    name: str, fields: Mapping[str, Any], resource: type[dg.ConfigurableResource[Any]]
+) -> dict[str, Any]:
+    """Return the fields of a resource; a variable that is not set leaves a field without a value.
+
+    Raises:
+        DagsterInvalidDefinitionError: A field is unknown, or its default would take the place of its value.
+    """
     unknown = sorted(fields.keys() - resource.model_fields.keys())
     if unknown:
         raise dg.DagsterInvalidDefinitionError(
             f"{name} of SeedanceComponent: unknown fields {', '.join(unknown)}; allowed are "
             f"{', '.join(sorted(resource.model_fields))}"
         )
+    empty = [field for field, value in fields.items() if value is None]
+    # Without a key or a bucket the project loads, and a run says what is missing.
+    replaced = [field for field in empty if resource.model_fields[field].default != ""]
+    if replaced:
+        raise _no_value(f"{name} of SeedanceComponent", replaced)
+    return {field: "" if value is None else value for field, value in fields.items()}
+
+
+def _no_value(place: str, fields: Sequence[str]) -> dg.DagsterInvalidDefinitionError:
+    has = "has" if len(fields) == 1 else "have"
+    return dg.DagsterInvalidDefinitionError(
+        f"{place}: {', '.join(fields)} {has} no value: set the variable that the YAML file names, or leave "
+        "the field out"
+    )

@@ -139,15 +139,41 @@ def test_post_processing_changes_the_assets(sandbox):
     [
         ("seedance", {"budget_per_day": 20}, "unknown fields budget_per_day; allowed are"),
         ("video_store", {"buckets": "x"}, "video_store of SeedanceComponent: unknown fields buckets"),
+        ("seedance", {"budget_usd_per_day": "{{ env.NOT_SET }}"}, "budget_usd_per_day has no value: set the"),
+        ("ledger_url", "{{ env.NOT_SET }}", "SeedanceComponent: ledger_url has no value"),
     ],
 )
-def test_unknown_fields_are_named(sandbox, field, value, message):
-    """A field that has no effect is an error that lists those that have."""
+def test_fields_without_effect_are_named(sandbox, field, value, message):
+    """A field that is unknown, or whose variable is not set, is an error: a limit would be none."""
     sandbox.scaffold_component(SeedanceComponent, "video_api")
     attributes(sandbox, "video_api", **{field: value})
     with pytest.raises(Exception, match="building definitions") as refused, sandbox.build_all_defs():
         pass
     assert message in reasons(refused.value)
+
+
+def test_a_project_loads_before_its_variables_are_set(sandbox, monkeypatch):
+    """Without a key and a bucket the scaffolded files load; runs say what is missing."""
+    for name in ("GOAPI_API_KEY", "SEEDANCE_S3_BUCKET"):
+        monkeypatch.delenv(name)
+    sandbox.scaffold_component(SeedanceComponent, "video_api")
+    sandbox.scaffold_component(PromptSetComponent, "launch")
+    with sandbox.build_all_defs() as defs:
+        dg.Definitions.validate_loadable(defs)
+        resource = defs.resources["seedance"].resource_fn(dg.build_init_resource_context())
+        assert (resource.api_key, resource.budget_usd_per_day) == ("", 20)
+
+
+def test_one_api_too_many_is_said_in_words(sandbox):
+    """The error says to remove it, not to make another."""
+    for name in ("video_api", "another_api"):
+        sandbox.scaffold_component(SeedanceComponent, name)
+    sandbox.scaffold_component(PromptSetComponent, "launch")
+    with pytest.raises(Exception, match="building definitions") as refused, sandbox.build_all_defs():
+        pass
+    assert "need one SeedanceComponent in the project, and there are 2: remove the others" in reasons(
+        refused.value
+    )
 
 
 def test_a_set_without_the_api_is_said_in_words(sandbox):
