@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from prompts_support import load, only_prompt, problems_of
 
 from seedance_dagster.prompts import load_prompt_sets
 
@@ -168,3 +169,14 @@ def test_benchmarks_load_as_the_documentation_shows(tmp_path, name):
     assert [prompt for _, prompt, _ in prompts] == texts
     if text.startswith("["):
         assert prompts[0][2] == {"dimension": "object_class"}
+
+
+def test_a_column_that_is_left_out_and_resembles_a_field_is_a_warning(tmp_path):
+    """With a list of tags, a length that is not one of them would have no effect without a word."""
+    (tmp_path / "shots.csv").write_text("prompt,Duration,mood,notes\nA cat,10,calm,x\n")
+    loaded = load(tmp_path, "a.yaml", "{name: a, source: shots.csv, tags: [mood]}")
+    message = (
+        "resembles the field duration and is left out; write columns: {duration: 'Duration'} in the set, "
+    )
+    assert problems_of(loaded) == [(None, "column 'Duration'", f"{message}or list it in tags")]
+    assert only_prompt(loaded).tags == {"mood": "calm"}

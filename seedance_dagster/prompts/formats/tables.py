@@ -90,6 +90,7 @@ def rows_of(table: Table, columns: Columns, source: str) -> tuple[list[Row], lis
     problems = _tag_problems(tags, columns, source)
     if columns.tags is None:
         problems += _value_problems(table, tags, set(fields.values()), source)
+    problems += _unused_problems([name for name in names if name not in fields and name not in tags], source)
     problems += _hidden_problems(table, fields, tags, source)
     rows = []
     for place, cells in table.rows:
@@ -163,6 +164,15 @@ def _tag_problems(tags: Mapping[str, str], columns: Columns, source: str) -> lis
             message = f"is the same tag as column {shown(other)}; rename one of them"
             problems.append(Problem(source=source, field=f"column {shown(column)}", message=message))
     return problems
+
+
+def _unused_problems(unused: Iterable[str], source: str) -> Iterator[Problem]:
+    """Yield a warning for each column that is neither a field nor a tag and resembles a field."""
+    for column in unused:
+        if (meant := field_meant(column)) is not None:
+            remedy = f"write columns: {{{meant}: {shown(column)}}} in the set, or list it in tags"
+            message = f"resembles the field {meant} and is left out; {remedy}"
+            yield Problem(source=source, field=f"column {shown(column)}", message=message, severity="warning")
 
 
 def _hidden_problems(
