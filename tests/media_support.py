@@ -23,6 +23,7 @@ def make_clip(
     frames: int = FPS,
     size: tuple[int, int] | None = (64, 48),
     with_audio: bool = False,
+    more_audio: int = 0,
     codec: str = "libx264",
     empty: bool = False,
     loud: bool = False,
@@ -39,6 +40,7 @@ def make_clip(
         frames: At 24 a second.
         size: Width and height in pixels; None for no picture at all.
         with_audio: Add an audio track of the same length.
+        more_audio: For how many frames the audio goes on after the last picture.
         codec: FFmpeg's name of the video encoder.
         empty: The track for pictures holds none.
         loud: The audio track holds noise.
@@ -68,8 +70,8 @@ def make_clip(
                 if transfer is not None:
                     video.codec_context.color_trc = transfer
             audio: Any = container.add_stream("aac", rate=44100, layout="mono") if with_audio else None
-            for position in range(frames):
-                if video is not None and not empty:
+            for position in range(frames + more_audio):
+                if video is not None and not empty and position < frames:
                     picture = _picture(*size or (2, 2), position, noise)
                     container.mux(video.encode(picture.reformat(format=pixels)))
                 if audio is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import av
 from av import Packet
@@ -25,13 +25,18 @@ class _Span:
         self._packets = 0
 
     def add(self, packet: Packet[Any]) -> None:
-        if packet.pts is None or packet.time_base is None:
+        if packet.pts is None or packet.time_base is None or packet.is_discard:  # an edit list cuts it off
             return
         at = float(packet.pts * packet.time_base)
         self._start = at if self._start is None else min(self._start, at)
         self._last = max(self._last, at)
         self.end = max(self.end, at + float((packet.duration or 0) * packet.time_base))
         self._packets += 1
+
+    @property
+    def last(self) -> float:
+        """The time from the first frame to the last."""
+        return self._last - (self._start or 0.0)
 
     @property
     def seconds(self) -> float:
@@ -47,6 +52,15 @@ def probe(path: Path) -> Probe:
     Raises:
         MediaError: The file is not a video, ends early, or holds other data in place of frames.
     """
+    # Where an edit list cuts off the only key frame, the film begins with another frame.
+    properties = _probe(path, "NONKEY") or _probe(path, "DEFAULT")
+    if properties is None:
+        raise MediaError("the file has no frames")
+    return properties
+
+
+def _probe(path: Path, skipped_frames: Literal["NONKEY", "DEFAULT"]) -> Probe | None:
+    """Inspect a video without decoding some of its frames; return None where no frame is left."""
     span, frames, size = _Span(), 0, (0, 0)
     try:
         with open_mp4(path) as container:
@@ -55,7 +69,7 @@ def probe(path: Path) -> Probe:
             decoder = open_decoder(film)
             listener = Listener(container.streams.audio[0]) if container.streams.audio else None
             # The decoder still parses the frames it skips, in a fifth of the time that decoding takes.
-            decoder.skip_frame = "NONKEY"
+            decoder.skip_frame = skipped_frames
             for packet in container.demux(film, *container.streams.audio[:1]):
                 if packet.is_corrupt:
                     raise MediaError("the file ends early or holds damaged data")
@@ -72,11 +86,13 @@ def probe(path: Path) -> Probe:
     except (av.FFmpegError, ValueError, OverflowError) as error:
         raise MediaError(f"the file is not a playable video: {type(error).__name__}") from None
     if not frames:
-        raise MediaError("the file has no frames")
+        return None
     # A file that was cut between two packets declares more than it holds.
     if declared is not None and span.end < 0.9 * declared - 0.1:
         raise MediaError(f"the file declares {declared:.1f} s but holds {span.end:.1f} s")
-    seconds = round(span.seconds if declared is None else declared, 3)
+    if declared is None or span.last > 1.1 * declared + 0.1:  # the header may state far less than is there
+        declared = span.seconds
+    seconds = round(declared, 3)
     fps = None if not rate else round(float(rate), 3)
     return Probe(seconds, *size, codec, path.stat().st_size, fps, depth, hdr, sound)
 
@@ -93,4 +109,5 @@ def declared_duration(stream: VideoStream, container: InputContainer) -> float |
     """Return the seconds that the file's header states; None where it states none."""
     if stream.duration and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else None
+    alone = len(container.streams.video) + len(container.streams.audio) == 1  # else it may be the sound's
+    return container.duration / av.time_base if container.duration and alone else None

@@ -45,6 +45,36 @@ def test_a_header_without_durations_is_filled_in_from_the_packets(name):
     assert probe(FILES / f"{name}.mp4").duration_s == pytest.approx(2.0)
 
 
+def with_field(clip: bytes, box: bytes, offset: int, *values: int) -> bytes:
+    """Return an mp4 with other numbers of four bytes in the first box of a kind."""
+    start = clip.index(box) + 4 + offset
+    return clip[:start] + b"".join(value.to_bytes(4) for value in values) + clip[start + 4 * len(values) :]
+
+
+def test_a_film_whose_key_frame_is_cut_off_is_read(tmp_path):
+    """Editors cut a film by an edit list: players begin between two key frames (l6)."""
+    path = tmp_path / "cut.mp4"
+    clip = make_clip(frames=10)  # with a single key frame, the first
+    time = int.from_bytes(clip[clip.index(b"elst") + 16 :][:4])
+    path.write_bytes(with_field(clip, b"elst", 8, 250, time + 4 * 512))
+    assert probe(path).duration_s == pytest.approx(0.25)
+    assert cut_poster(path)[:2] == b"\xff\xd8"
+
+
+def test_a_length_of_nothing_is_not_believed(tmp_path):
+    """A header that states far less than the file holds is filled in from the packets (l6)."""
+    path = tmp_path / "v.mp4"
+    path.write_bytes(with_field(make_clip(), b"mdhd", 16, 1))
+    assert probe(path).duration_s == pytest.approx(1.0)
+
+
+def test_the_length_of_the_sound_is_not_the_film_s(tmp_path):
+    """A film whose header has no length for it lasts as long as its frames do (l6)."""
+    path = tmp_path / "v.mp4"
+    path.write_bytes(with_field(make_clip(with_audio=True, more_audio=48), b"mdhd", 16, 0))
+    assert probe(path).duration_s == pytest.approx(1.0, abs=0.05)
+
+
 def test_a_turned_film_is_upright(tmp_path):
     """Size and poster are as a player shows them (l5)."""
     properties = probe(FILES / "rot90.mp4")
