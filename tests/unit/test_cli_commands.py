@@ -187,7 +187,7 @@ def test_plan_reports_every_problem_and_plans_the_rest(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("plan", "--prompts", "nowhere"), "does not exist\n--prompts or SEEDANCE_PROMPTS names the file"),
+        (("plan", "--prompts", "nowhere"), "--prompts or SEEDANCE_PROMPTS names the file"),
         (("plan", "mice"), "there is no prompt set mice; known sets: cats"),
         (("plan", "--prompts"), "requires an argument"),
     ],
