@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import dagster as dg
-from pydantic import Field, PrivateAttr, SecretStr
+from pydantic import (
+    BaseModel,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from seedance_dagster.defs.naming import API, LEDGER, STORE, Names
 from seedance_dagster.options import ApiOptions, StorageOptions
@@ -24,6 +33,27 @@ if TYPE_CHECKING:
     from seedance_dagster.engine.services import Services
     from seedance_dagster.ledger.ledger import Ledger
     from seedance_dagster.storage.s3 import VideoStore
+
+
+_ENV_VARS = (dg.EnvVar, type(dg.EnvVar.int("X")))
+
+
+class _Variables(BaseModel):
+    """A resource that says which of its fields cannot be a `dg.EnvVar`."""
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _check_variable(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """Replace pydantic's message about the name of a variable, or about 0."""
+        try:
+            return handler(value)
+        except ValidationError:
+            if not isinstance(value, _ENV_VARS):
+                raise
+            raise ValueError(
+                "cannot be a dg.EnvVar, whose value is not known yet: read the variable, such as "
+                f'{info.field_name}=os.environ["NAME"]'
+            ) from None
 
 
 class HasResources(Protocol):
@@ -43,7 +73,7 @@ class HasResources(Protocol):
 _TEMPORARY_HOME = ".tmp_dagster_home_"  # a folder that `dagster dev` makes and deletes
 
 
-class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[type-arg]  # as Dagster's own resources
+class SeedanceResource(dg.ConfigurableResource, _Variables, ApiOptions):  # type: ignore[type-arg]  # as Dagster's own resources
     """The video API: the account, its limits and budgets."""
 
     requests_per_second: float = Field(
@@ -175,7 +205,7 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
         )
 
 
-class VideoStoreResource(dg.ConfigurableResource, StorageOptions):  # type: ignore[type-arg]  # as Dagster's own resources
+class VideoStoreResource(dg.ConfigurableResource, _Variables, StorageOptions):  # type: ignore[type-arg]  # as Dagster's own resources
     """The S3 bucket in which videos are stored."""
 
     # Typed as any resource: importing dagster-aws takes longer than importing this whole package.

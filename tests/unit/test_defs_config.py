@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
+from pydantic import ValidationError
 
 from seedance_dagster.defs.definitions import build_seedance_definitions
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
@@ -67,3 +68,20 @@ def test_a_step_gets_the_resources_that_were_defined(defs):
         assert resources.seedance_video_store.bucket == "videos"
         assert resources.seedance_ledger.url.endswith("ledger.db")
     assert "a secret key" not in repr(defs.resources)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"budget_usd_per_day": dg.EnvVar("LIMIT")},
+        {"budget_usd_per_day": dg.EnvVar.int("LIMIT")},
+        {"max_in_flight": dg.EnvVar.int("LIMIT")},
+        {"reference_links": dg.EnvVar("LINKS")},
+    ],
+)
+def test_a_field_that_cannot_be_a_variable_is_named(fields):
+    """The message says what to write, instead of calling the variable's name no number."""
+    [name] = fields
+    with pytest.raises(ValidationError, match=rf'dg.EnvVar, .* such as {name}=os.environ\["NAME"\]'):
+        SeedanceResource(**fields)
+    assert SeedanceResource(budget_usd_per_day="5").budget_usd_per_day == 5, "as in the environment"
