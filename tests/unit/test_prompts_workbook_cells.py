@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
+import zipfile
 
 import openpyxl
 import pytest
@@ -13,7 +15,7 @@ HEADER = ["id", "prompt", "duration", "scene"]
 NOT_CALCULATED = "has a formula without a result in column {}; open the file in Excel and save it"
 
 
-def load_rows(folder, *rows, merged=(), header=HEADER):
+def load_rows(folder, *rows, merged=(), header=HEADER, results=None):
     book = openpyxl.Workbook()
     for cells in [header, *rows]:
         book.active.append(cells)
@@ -21,7 +23,23 @@ def load_rows(folder, *rows, merged=(), header=HEADER):
         book.active.merge_cells(cells)
     content = io.BytesIO()
     book.save(content)
-    return load(folder, "a.xlsx", content.getvalue())
+    return load(folder, "a.xlsx", with_results(content, results or {}))
+
+
+def with_results(content: io.BytesIO, results: dict[str, str]) -> bytes:
+    """Return a workbook in which formulas have results, all of them errors, as Excel writes them."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(content) as book, zipfile.ZipFile(written, "w") as copy:
+        for name in book.namelist():
+            part = book.read(name).decode()
+            for cell, result in results.items():
+                part = re.sub(
+                    rf'<c r="{cell}"([^>]*)>(<f>.*?</f>)<v ?/?>(</v>)?',
+                    rf'<c r="{cell}"\1 t="e">\2<v>{result}</v>',
+                    part,
+                )
+            copy.writestr(name, part)
+    return written.getvalue()
 
 
 def test_a_merged_cell_has_its_value_in_each_of_its_rows(tmp_path):
@@ -118,3 +136,12 @@ def test_characters_that_excel_escapes_are_read(tmp_path):
 def test_a_file_that_is_only_named_like_a_workbook_says_what_it_is(tmp_path, content, message):
     """The error names the kind of the file and what to do."""
     assert problems_of(load(tmp_path, "a.xlsx", content)) == [(None, None, message)]
+
+
+def test_a_formula_that_failed_is_not_an_empty_cell(tmp_path):
+    """A length that was not looked up is not 5 s; the tag of such a row is what the sheet shows."""
+    rows = [["cat", "A cat", "=NA()", "x"], ["dog", "A dog", 6, "=NA()"]]
+    loaded = load_rows(tmp_path, *rows, results={"C2": "#N/A", "D3": "#N/A"})
+    message = "has a formula with an error in column 'duration'; correct it"
+    assert problems_of(loaded) == [("row 2", None, message)]
+    assert only_prompt(load_rows(tmp_path, rows[1], results={"D2": "#N/A"})).tags == {"scene": "#N/A"}

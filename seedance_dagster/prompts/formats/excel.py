@@ -15,6 +15,7 @@ from typing import Any
 import openpyxl
 from openpyxl.utils.escape import unescape
 
+from seedance_dagster.prompts.assembly import PROMPT_FIELDS
 from seedance_dagster.prompts.bounds import (
     check_columns,
     check_lines,
@@ -181,7 +182,7 @@ def _rows(
     problems += (
         {"prompt": f"row {number}", "message": message}
         for number in sorted(unseen)  # rows that seem empty
-        if (message := _uncalculated(number, names, layout))
+        if (message := _wrong_formula(number, names, required, layout))
     )
 
 
@@ -191,7 +192,7 @@ def _problem(
     """Return why a row gives no prompt; None where it does."""
     if number in layout.rows:
         return {"message": "is hidden, as by a filter, so it is left out; show it, or delete it"}
-    if message := _uncalculated(number, names, layout):
+    if message := _wrong_formula(number, names, required, layout):
         return {"message": message}
     for position, cell in filled.items():
         if position not in names:
@@ -207,11 +208,15 @@ def _problem(
     return None
 
 
-def _uncalculated(number: int, names: Mapping[int, str], layout: SheetLayout) -> str | None:
-    column = next((names[at - 1] for at in layout.uncalculated.get(number, ()) if at - 1 in names), None)
-    if column is None:
-        return None
-    return f"has a formula without a result in column {shown(column)}; open the file in Excel and save it"
+def _wrong_formula(number: int, names: Mapping[int, str], required: str, layout: SheetLayout) -> str | None:
+    for at in layout.uncalculated.get(number, ()):
+        if at - 1 in names:
+            column = shown(names[at - 1])
+            return f"has a formula without a result in column {column}; open the file in Excel and save it"
+    for at in layout.failed.get(number, ()):
+        if (name := names.get(at - 1)) == required or name in PROMPT_FIELDS:
+            return f"has a formula with an error in column {shown(name)}; correct it"
+    return None
 
 
 def _value(cell: Any) -> Any:

@@ -22,12 +22,14 @@ class SheetLayout:
         columns: The first and the last column of each hidden range.
         merged: The merged ranges by their first row: first column, last column and last row.
         uncalculated: The columns of formulas without a result, by row.
+        failed: The columns of formulas that gave an error, such as #N/A, by row.
     """
 
     rows: set[int] = field(default_factory=set)
     columns: list[tuple[int, int]] = field(default_factory=list)
     merged: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
     uncalculated: dict[int, list[int]] = field(default_factory=dict)
+    failed: dict[int, list[int]] = field(default_factory=dict)
 
     def has_column(self, number: int) -> bool:
         """Return True if the column is hidden."""
@@ -44,7 +46,7 @@ class _Parser:
         self.expat.EndElementHandler = self.end
         self._row = 0
         self._cell = ""
-        self._has_formula = self._has_result = False
+        self._has_formula = self._has_result = self._is_error = False
 
     def begin(self, element: str, attributes: dict[str, str]) -> None:
         """Handle the start of an element."""
@@ -57,6 +59,7 @@ class _Parser:
             case "c":
                 self._cell, self._has_formula = attributes.get("r", ""), False
                 self._has_result = attributes.get("t") == "str"  # which may be an empty text
+                self._is_error = attributes.get("t") == "e"
             case "f":
                 self._has_formula = True
             case "v" if self._has_formula:
@@ -74,9 +77,12 @@ class _Parser:
     def end(self, element: str) -> None:
         """Handle the end of an element."""
         self.expat.CharacterDataHandler = None
-        if self._has_formula and not self._has_result and self._cell and element.rpartition(" ")[2] == "c":
+        if not self._has_formula or not self._cell or element.rpartition(" ")[2] != "c":
+            return
+        if self._is_error or not self._has_result:
             row, column = coordinate_to_tuple(self._cell)
-            self.layout.uncalculated.setdefault(row, []).append(column)
+            kind = self.layout.failed if self._is_error else self.layout.uncalculated
+            kind.setdefault(row, []).append(column)
 
 
 def read_layout(parts: zipfile.ZipFile, sheet: str) -> SheetLayout:
