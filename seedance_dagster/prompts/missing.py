@@ -13,7 +13,11 @@ _MISSING = frozenset(
     }
 )
 _NOT_WRITTEN = frozenset({"todo", "tbd", "tba", "tbc", "wip", "xxx", "placeholder", "loading..."})
-_NOT_FILLED = re.compile(r"\{\{?[^{}]*\}\}?|\$\{?\w+\}?|%\(?\w*\)?s|<[^<>]+>|\[object Object\]")
+_NOT_FILLED = re.compile(
+    r"\{\{?\s*[\w.-]+\s*\}\}?|\$\{?\w+\}?|%\(?\w*\)?s|<\w+>|<(?:insert|enter|add|your)\b[^<>]*>"
+    r"|\[object Object\]",
+    re.IGNORECASE,
+)
 _SYMBOLS = ("Sm", "Sc", "Sk", "Cf")  # all but pictures: an emoji may be a prompt
 _SHEET_ERROR = re.compile(r"#[A-ZÀ-Þ][A-ZÀ-Þ0-9/]*[!?]?")  # #REF!, in German #BEZUG!
 

@@ -67,7 +67,20 @@ def test_a_text_that_stands_for_one_is_no_prompt(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    "text", ["1", "7", "{cat} runs", "<b>cat</b>", "Todo list on a wall", "猫", "\U0001f408", "5 $ note"]
+    "text",
+    [
+        "1",
+        "7",
+        "{cat} runs",
+        "<b>cat</b>",
+        "Todo list on a wall",
+        "猫",
+        "\U0001f408",
+        "5 $ note",
+        "{a cat, 4k}",
+        "<a cat on a roof>",
+        "{'shot': 'wide', 'subject': 'cat'}",
+    ],
 )
 def test_short_and_odd_texts_are_prompts(tmp_path, text):
     """A single letter, picture or number may be a prompt."""
