@@ -117,9 +117,11 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     data = envelope.get("data")
     inner = data if isinstance(data, dict) else {}
     texts = (
+        *(texts_of(envelope["code"]) if code is None else ()),  # a word, such as "insufficient_credits"
         *texts_of(envelope.get("message")),
         *error_texts(inner.get("error")),
         *texts_of(inner.get("logs")),
+        *_bare_texts(envelope),
     )
     return Reply(
         status,
@@ -132,9 +134,9 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
 
 
 def _bare_texts(body: object) -> Iterator[str]:
-    """Yield the texts of a body without an envelope, under the names that other servers use."""
+    """Yield the texts of a body under the names that other servers use."""
     if isinstance(body, dict):
-        for name in ("error", "errors", "detail", "Message", "title"):
+        for name in ("error", "errors", "msg", "detail", "Message", "title"):
             yield from texts_of(body.get(name))
 
 

@@ -40,6 +40,29 @@ WORDS = {
 }
 
 
+@pytest.mark.parametrize("name", ["msg", "error", "detail"])
+def test_a_message_may_have_another_name(name):
+    """An envelope whose text stands elsewhere says why, too."""
+    body = json.dumps({"code": 10000, "data": None, name: "not enough credits"}).encode()
+    assert type(refusal(read_reply(400, {}, body))) is InsufficientCreditsError
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("insufficient_credits", InsufficientCreditsError),
+        ("rate_limit_exceeded", RateLimitError),
+        ("bad_request", InvalidRequestError),
+    ],
+)
+def test_a_code_may_be_a_word(code, error):
+    """A code that is a word says why the request was refused, and is shown."""
+    body = json.dumps({"code": code, "data": None, "message": ""}).encode()
+    refused = refusal(read_reply(400, {}, body))
+    assert type(refused) is error
+    assert code in str(refused)
+
+
 @pytest.mark.parametrize(("error", "words"), [(error, words) for error in WORDS for words in WORDS[error]])
 def test_a_refusal_of_all_requests_does_not_fail_the_order(error, words):
     """In an HTTP 400 with the code of everything only the words say that the order can wait."""
