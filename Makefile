@@ -100,9 +100,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@rm -f $@
 	@{ PYTHONUNBUFFERED=1 PYTHONWARNINGS=ignore $(RUN) pip install --no-compile -c constraints.txt \
 		--group dev --group docs -e '.[c2pa,celery,demo,deploy,excel,gallery,parquet,postgres,scores]' && touch $@; } | \
-		while read -r word rest; do case $$word in \
-			Collecting) packages=$$((packages + 1)); printf '\r  %d packages' $$packages;; \
-			Installing) echo ' found, unpacking ...';; \
+		while read -r line; do case $$line in \
+			Collecting*) packages=$$((packages + 1)); printf '\r  %d packages' $$packages;; \
+			'Installing collected'*) echo ' found, unpacking ...';; \
 		esac; done
 	@test -e $@
 	@$(RUN) compileall -qq -j 0 $(VENV)/lib seedance_dagster || true  # some packages ship files for other Pythons

@@ -78,7 +78,7 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
                 "stands in front of the store"
             )
         case "NoSuchBucket" | "404":
-            words = f"{name} does not exist: create it or change SEEDANCE_S3_BUCKET"
+            words = f"{name} does not exist: create it or correct its name (SEEDANCE_S3_BUCKET for videos)"
         case "AccessDenied" | "403":
             words = (
                 f"{name} cannot be used with these AWS credentials: {_denied(error.operation_name, message)}"

@@ -62,6 +62,17 @@ def test_partitions_without_a_video_are_named(run, tmp_path):
     assert "no prompt set 'sports' has a video; these have some: spots" in unknown.output
 
 
+def test_a_partition_is_not_taken_for_the_folder(run, tmp_path):
+    """A call without the folder downloads nothing, unless there is a folder of that name."""
+    forgotten = run("download", "spots", "p0")
+    assert forgotten.exit_code == 2
+    assert "p0 is a partition of spots: name the folder as well" in forgotten.output
+    assert not (tmp_path / "p0").exists()
+    (tmp_path / "p0").mkdir()
+    assert run("download", "spots", "p0").exit_code == 0
+    assert len(hashes(tmp_path / "p0")) == 2
+
+
 def test_a_link_shows_the_video(run, tmp_path):
     """`open --print` prints a link that anybody can read."""
     run("download", "spots", "p0", "out")

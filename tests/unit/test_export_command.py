@@ -64,3 +64,12 @@ def test_a_place_among_the_videos_is_refused(run, shop):
     run("review", "accept", "spots", "cat")
     done = run("export", "spots", "s3://videos/seedance/spots")
     assert "s3://videos/seedance/spots is among the stored videos (s3://videos/seedance)" in done.output
+
+
+def test_a_file_is_no_place_for_a_dataset(run, tmp_path):
+    """A file in the folder's place is named, and stays as it is."""
+    run("review", "accept", "spots", "cat")
+    (tmp_path / "notes.txt").write_text("mine")
+    done = run("export", "spots", "notes.txt")
+    assert (done.exit_code, done.output) == (1, "Error: notes.txt is a file; name a folder\n")
+    assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -40,6 +40,11 @@ def command(*, prompt_set: str, partitions: Sequence[str], folder: Path, as_json
     _check_is_path(folder)
     with ledger_settings().services() as services:
         videos = videos_of(services, prompt_set, partitions)
+        if str(folder) in videos and not (partitions or folder.exists()):
+            raise click.UsageError(
+                f"{folder} is a partition of {prompt_set}: name the folder as well, as in `seedance-dagster "
+                f"download {prompt_set} {folder} DIR`. If you mean a folder of this name, make it first"
+            )
         missing = [key for key in partitions if key not in videos]
         folder.mkdir(parents=True, exist_ok=True)
         outcomes: dict[str, _Outcome] = {}

@@ -103,7 +103,7 @@ def open_destination(place: str, videos: VideoStore) -> Destination:
         videos: The store of the videos, whose credentials reach the bucket.
 
     Raises:
-        ExportError: It is among the videos, or is a mistyped address.
+        ExportError: It is among the videos, is a file, or is a mistyped address.
         StoreError: The prefix cannot be used.
     """
     try:
@@ -111,7 +111,10 @@ def open_destination(place: str, videos: VideoStore) -> Destination:
     except LocationError as error:
         raise ExportError(f"{place} {error}") from None
     if location is None:
-        return FolderDestination(Path(place).expanduser())
+        folder = Path(place).expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise ExportError(f"{place} is a file; name a folder")
+        return FolderDestination(folder)
     bucket, prefix = location
     store = VideoStore(videos.client, bucket, prefix)
     inside = not videos.prefix or f"{store.prefix}/".startswith(f"{videos.prefix}/")

@@ -16,7 +16,11 @@ from seedance_dagster.storage.s3 import VideoStore
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
-        (404, "NoSuchBucket", r"the bucket 'videos' does not exist: create it or change SEEDANCE_S3_BUCKET"),
+        (
+            404,
+            "NoSuchBucket",
+            r"the bucket 'videos' does not exist: create it or correct its name \(SEEDANCE",
+        ),
         (
             403,
             "AccessDenied",
