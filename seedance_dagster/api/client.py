@@ -168,7 +168,8 @@ class SeedanceClient:
             raise UnknownOutcomeError(
                 f"the reply to a POST was lost ({type(error).__name__}); a task may have been created"
             ) from None
-        task = Task.parse(reply.data)
+        # A refusal may hold a list of what is running, with another order's task alone in it.
+        task = Task.parse(reply.data, may_be_wrapped=reply.ok)
         if task is not None:
             differs = foreign_field(task, request, mark=mark)
             if differs is None:

@@ -98,7 +98,9 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     except (ValueError, RecursionError):
         envelope = None
     if isinstance(envelope, dict) and "task_id" in envelope and "data" not in envelope:
-        envelope = {"code": status, "data": envelope} | envelope  # the task itself, without an envelope
+        # The task itself, without an envelope; in an error it may be another order's.
+        codes = {status, whole_number(envelope.get("code", status))}
+        envelope = {"code": status, "data": envelope if codes <= {*_SUCCESS} else None} | envelope
     if not isinstance(envelope, dict) or not envelope.keys() & {"code", "data", "message"}:
         start = body[:100].lstrip(b"\xef\xbb\xbf \t\r\n")
         return Reply(

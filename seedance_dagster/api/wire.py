@@ -160,9 +160,14 @@ class Task(BaseModel):
     error_message: str
 
     @classmethod
-    def parse(cls, data: object) -> Task | None:
-        """Parse the `data` of an envelope; return None when it has no task id."""
-        fields = _unwrapped(data)
+    def parse(cls, data: object, *, may_be_wrapped: bool = True) -> Task | None:
+        """Parse the `data` of an envelope; return None when it has no task id.
+
+        Args:
+            data: The data.
+            may_be_wrapped: Whether a task counts that is alone in a list or in a further envelope.
+        """
+        fields = _unwrapped(data) if may_be_wrapped else as_mapping(data)
         task_id = identifier(fields.get("task_id"))
         if not task_id:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from api_support import REQUEST, Vendor, envelope
 
 from seedance_dagster.api.errors import (
     AuthenticationError,
@@ -12,6 +13,7 @@ from seedance_dagster.api.errors import (
     InvalidRequestError,
     PlanLimitError,
     RateLimitError,
+    UnknownOutcomeError,
 )
 from seedance_dagster.api.replies import read_reply, refusal
 
@@ -38,6 +40,16 @@ WORDS = {
         "the account of events is too long",
     ),
 }
+
+
+@pytest.mark.parametrize("data", [[{"task_id": "t-9"}], {"task": {"task_id": "t-9"}}])
+@pytest.mark.parametrize(("status", "error"), [(429, PlanLimitError), (500, UnknownOutcomeError)])
+async def test_what_an_error_lists_is_not_the_task_that_was_made(data, status, error):
+    """A refusal may name a task that runs already: it belongs to another order, or to another program."""
+    vendor = Vendor(envelope(data, status=status, message="active task count 1 has reached the plan limit"))
+    async with vendor.client() as client:
+        with pytest.raises(error):
+            await client.create_task(REQUEST)
 
 
 @pytest.mark.parametrize("name", ["msg", "error", "detail"])

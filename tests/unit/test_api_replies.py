@@ -106,6 +106,8 @@ def test_a_task_without_an_envelope_is_a_task(extra):
     assert reply.ok
     assert Task.parse(reply.data).task_id == "t-1"
     assert read_reply(200, {}, b'{"rows":[]}').data is None
+    assert read_reply(429, {}, b'{"task_id":"t-9","message":"t-9 is running"}').data is None
+    assert read_reply(200, {}, b'{"task_id":"t-9","code":429}').data is None
 
 
 def test_messages_of_envelope_and_error_are_joined():
