@@ -141,13 +141,13 @@ def check_text(value: Any, limits: Limits, report: Report) -> str:
             else f": {name}"
         )
         report("prompt", f"contains characters that cannot be sent{lost}")
-    elif misread := _MISREAD.search(text):
+    elif not text.isascii() and (misread := _MISREAD.search(text)):
         report(
             "prompt",
             f"contains {misread[0]!r}, where a letter was lost in another encoding; write it again, or "
             "export the file as UTF-8 once more",
         )
-    for flag in dict.fromkeys(_FLAG.findall(text)):
+    for flag in dict.fromkeys(_FLAG.findall(text) if "--" in text else ()):
         report("prompt", f"contains --{flag}, which is a text here; remove it, and set {_FLAGS[flag]}")
     if is_placeholder(text):
         report("prompt", f"is {shown(text)}, which is not a prompt; write one, or remove it")
