@@ -65,8 +65,10 @@ def _maker(resource: dg.ConfigurableResource[Any]) -> Callable[[dg.DagsterInstan
 
     def make(instance: dg.DagsterInstance | None) -> Any:
         if not made:
+            # Of its own fields: Dagster would build a `model_copy` with those of its original.
+            fields = {name: getattr(resource, name) for name in resource.model_fields_set}
             # Without an instance Dagster makes one for this alone, which takes a tenth of a second.
-            with dg.build_resources({"resource": resource}, instance=instance) as resources:
+            with dg.build_resources({"resource": type(resource)(**fields)}, instance=instance) as resources:
                 made.append(resources.resource)
         return made[0]
 

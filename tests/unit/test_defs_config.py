@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from seedance_dagster.defs.definitions import build_seedance_definitions
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
+from seedance_dagster.defs.sealed_resources import sealed
 
 
 @pytest.fixture
@@ -43,6 +44,16 @@ def test_no_run_changes_a_resource(defs, resource, field, value):
             dg.validate_run_config(job, config)
         assert field in str(error.value)
         assert str(value) not in str(error.value).replace(str(config), "")
+
+
+def test_a_copy_of_a_resource_keeps_the_fields_that_were_changed(monkeypatch):
+    """Such as a budget, also beside fields from the environment."""
+    monkeypatch.setenv("THE_KEY", "a secret key")
+    original = SeedanceResource(api_key=dg.EnvVar("THE_KEY"), budget_usd_per_day=10)
+    copy = original.model_copy(update={"budget_usd_per_day": 0.1})
+    with dg.build_resources({"seedance": sealed(copy)}) as resources:
+        assert resources.seedance.budget_usd_per_day == 0.1
+        assert resources.seedance.api_key == "a secret key"
 
 
 def test_a_run_may_change_what_it_asks_for(defs):
