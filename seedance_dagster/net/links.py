@@ -41,8 +41,8 @@ def validate_url(link: str, *, base: URL | None = None, allow_private: bool) -> 
         raise LinkError("the link is not a valid URL") from None
     host = target.raw_host
     if target.scheme not in ("http", "https") or not host:
-        if not target.scheme:
-            raise LinkError("the link is not a whole one: it must begin with https:// or http://")
+        if target.scheme in ("", "http", "https"):
+            raise LinkError("the link is not a whole one: it must begin with https:// or http:// and a host")
         raise LinkError(f"the link leads to {target.scheme[:20]}:, only http and https are allowed")
     if target.raw_user is not None or target.raw_password is not None:
         raise LinkError("the link contains a user name or a password")
