@@ -41,6 +41,9 @@ class Verdicts(LedgerPart):
             VerdictError: A partition shows no video, or another one than the reviewer saw.
         """
         _check_reviewer(reviewer)
+        if any("\0" in text for text in (reviewer, *(judgement.note for judgement in judgements.values()))):
+            # SQLite would keep it, and then not every database could take the ledger over.
+            raise VerdictError("a name or a note has a NUL character: remove it. No verdict was recorded")
         now = self._clock()
         with self._database.writing() as connection:
             check_not_moved(connection)

@@ -192,6 +192,14 @@ def test_a_page_or_method_that_is_not_there_is_answered_in_plain_text(browse):
     assert answers[1].headers["allow"] == "POST"
 
 
+@pytest.mark.each_database
+@pytest.mark.parametrize("path", ["/?q=a%00b", "/?set=a%00", "/compare/video/a%00b"])
+def test_an_address_with_a_nul_character_is_refused(browse, path):
+    """PostgreSQL takes no such text, and it is no reason to say that the ledger does not answer."""
+    answer = browse().get(path)
+    assert (answer.status_code, answer.text) == (400, "an address cannot have a NUL character (%00)\n")
+
+
 def test_it_can_be_mounted(ledger, orders):
     """All links carry the path under which another application has it."""
     orders.make(State.STORED, "cat")

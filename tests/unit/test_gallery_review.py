@@ -84,6 +84,8 @@ def test_a_video_that_was_replaced_is_not_judged(browse, ledger, orders):
     [
         ({"action": "burn"}, "action: Input should be"),
         ({"reviewer": " "}, "reviewer: String should match"),
+        ({"reviewer": "a\0b"}, "reviewer: String should match"),
+        ({"note": "a\0b"}, "a name or a note has a NUL character: remove it. No verdict was recorded"),
         ({"note": "x" * 3000}, "note: String should have at most 2000"),
         ({"seen": {}}, "seen: Dictionary should have at least 1"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from http import HTTPStatus
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
@@ -55,6 +55,8 @@ class Access:
 
     def _refusal(self, request: Request) -> Response | None:
         """Return the answer to a request that is not passed on; None for one that is."""
+        if "\0" in unquote(f"{request.scope['path']}?{request.url.query}"):
+            return PlainTextResponse("an address cannot have a NUL character (%00)\n", HTTPStatus.BAD_REQUEST)
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
         if self._options.hosts and host not in self._options.hosts:
             return PlainTextResponse(

@@ -15,7 +15,9 @@ from seedance_dagster.review.gallery.options import GalleryOptions
 
 _MAX_BODY = 20_000
 
-ReviewerName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*$")]
+ReviewerName = Annotated[
+    str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]*[^\s\x00-\x1f][^\x00-\x1f]*$")
+]
 Message = TypeVar("Message", bound=BaseModel)
 
 
