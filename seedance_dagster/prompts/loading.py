@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from seedance_dagster.api.catalog import Catalog
@@ -19,7 +19,9 @@ from seedance_dagster.prompts.price_file import usable_catalog
 from seedance_dagster.prompts.problems import Problem, UnreadableError, summarized
 from seedance_dagster.prompts.prompt_file import DOCUMENTS, SETS, PromptFile
 from seedance_dagster.prompts.reading import FileContent, read_prompt_file
+from seedance_dagster.prompts.slugs import slug_name
 from seedance_dagster.prompts.variants import with_variants
+from seedance_dagster.prompts.withheld import withheld
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -183,7 +185,7 @@ def _other_files(problems: Sequence[Problem]) -> Iterator[LoadedFile]:
 
 
 def _check(files: PromptFiles, catalog: Catalog, last: dict[str, _Checked]) -> dict[str, _Checked]:
-    """Return the checked files in their order, without the tables that a set names."""
+    """Return the checked files in their order, without the tables that a set names, or may name."""
     documents = {
         file.source: _check_file(file, files, catalog, last.get(file.source))
         for file in files.files
@@ -193,14 +195,28 @@ def _check(files: PromptFiles, catalog: Catalog, last: dict[str, _Checked]) -> d
     table_sources = {
         _source_beside(files, name) for name in tables if name and not name.lower().endswith(SETS)
     }
+    unreadable = {
+        source: document.content for source, document in documents.items() if document.content.raw is None
+    }
     checked = {}
     for file in files.files:
-        if file.source in documents:
-            if file.source not in table_sources:
-                checked[file.source] = documents[file.source]
-        elif file.source not in table_sources:
+        if file.source in table_sources:
+            continue
+        problem = (
+            None if file.suffix in SETS or file.source in unreadable else withheld(file.source, unreadable)
+        )
+        if problem is not None:
+            checked[file.source] = _refused(file, problem, catalog)
+        elif file.source in documents:
+            checked[file.source] = documents[file.source]
+        else:
             checked[file.source] = _check_file(file, files, catalog, last.get(file.source))
     return checked
+
+
+def _refused(file: PromptFile, problem: Problem, catalog: Catalog) -> _Checked:
+    content = FileContent(None, [problem], None, slug_name(PurePosixPath(file.source).stem))
+    return _Checked(None, content, catalog, None, [problem], digest="", uses_local_files=False)
 
 
 def _source_beside(files: PromptFiles, name: str) -> str:

@@ -23,6 +23,7 @@ from seedance_dagster.prompts.slugs import slug_name
 
 _NAME = re.compile(r"""^[{ ]*["']?name["']?: *["']?([a-z][a-z0-9_]{0,62})\b""", re.MULTILINE)
 _SOURCE = re.compile(r"""^[{ ]*["']?source["']?: *["']?([^"'#,\n]{1,200})""", re.MULTILINE)
+_BEGINNING = 100_000  # characters; a set's settings come before its prompts
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,15 @@ class FileContent:
         problems: The problems of a file that is not readable.
         table: The table that it names, which is not a set of its own; None without one.
         name: The name of its set, even for a file that is not readable; empty if unknown.
+        beginning: The beginning of the text of a set that is not readable; it may name a table in a way that
+            `table` does not have.
     """
 
     raw: RawSet | None
     problems: list[Problem] = field(default_factory=list)
     table: str | None = None
     name: str = ""
+    beginning: str = ""
 
 
 def read_prompt_file(file: PromptFile, beside: Callable[[str], PromptFile]) -> FileContent:
@@ -57,14 +61,16 @@ def read_prompt_file(file: PromptFile, beside: Callable[[str], PromptFile]) -> F
         document = _document(text, file)
         if isinstance(document, Table):
             return _of_table(document, file)
-        return _of_document(document, file, beside)
+        content = _of_document(document, file, beside)
+        return content if content.raw is not None else replace(content, beginning=text[:_BEGINNING])
     except UnreadableError as error:
         message = str(error)
     except RecursionError:
         message = "is nested too deeply"
     name = slug_name(PurePosixPath(file.source).stem) if file.suffix in TABLES else _field_in(text, _NAME)
     table = document.table if isinstance(document, SetDocument) else _field_in(text, _SOURCE)
-    return FileContent(None, [Problem(source=file.source, message=message)], table, name)
+    problem = Problem(source=file.source, message=message)
+    return FileContent(None, [problem], table, name, text[:_BEGINNING])
 
 
 def _of_document(document: SetDocument, file: PromptFile, beside: Callable[[str], PromptFile]) -> FileContent:
