@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import botocore.session
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from botocore.hooks import EventAliaser
+from sqlalchemy.util import LRUCache
 
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.ledger import Ledger
@@ -91,7 +93,7 @@ def open_instance(home: Path) -> dg.DagsterInstance:
 
 
 def share_setup(patch: pytest.MonkeyPatch) -> None:
-    """Let all S3 clients share what boto3 reads, and all migrations the scripts that alembic loads."""
+    """Let clients of S3, migrations and Dagster's databases share what each would read or compile again."""
     new_directory = ScriptDirectory.from_config
 
     @cache  # Dagster's own are eighty modules for each of its three databases
@@ -113,3 +115,21 @@ def share_setup(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
     patch.setattr(EventAliaser, "_alias_event_name", lambda _, name: event_name(name))
     patch.setattr(ScriptDirectory, "from_config", shared_directory)
+    if "dagster" in sys.modules:
+        _share_compiled(patch)
+
+
+def _share_compiled(patch: pytest.MonkeyPatch) -> None:
+    """Let Dagster's SQLite databases share what SQLAlchemy compiles: each connection has an engine."""
+    shared, compiled = sa.create_engine("sqlite://"), LRUCache(1000)
+    shared.connect().close()  # completes its dialect
+
+    def create_engine(url: str, **options: Any) -> sa.Engine:
+        engine = sa.create_engine(url, **options)
+        engine.dialect = shared.dialect
+        engine.update_execution_options(compiled_cache=compiled)
+        return engine
+
+    for storage in ("event_log.in_memory", "event_log.sqlite.sqlite_event_log", "runs.in_memory"):
+        patch.setattr(f"dagster._core.storage.{storage}.create_engine", create_engine)
+    patch.setattr("dagster._core.storage.runs.sqlite.sqlite_run_storage.create_engine", create_engine)
