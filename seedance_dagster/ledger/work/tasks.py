@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -250,24 +251,24 @@ class Tasks(LedgerPart):
                 claims return to the queue.
         """
         with self._database.writing() as connection:
-            self._take_back(connection, owner, possibly_sent, orders.c.order_id.in_(order_ids))
+            self._take_back(connection, owner, possibly_sent, only=order_ids)
 
     def release(self, owner: str, *, possibly_sent: Collection[int] = ()) -> None:
         """Take all orders back from a worker that ends, as `return_orders` does."""
         with self._database.writing() as connection:
-            self._take_back(connection, owner, possibly_sent, sa.true())
+            self._take_back(connection, owner, possibly_sent)
 
     def _take_back(
         self,
         connection: sa.Connection,
         owner: str,
         possibly_sent: Collection[int],
-        selected: sa.ColumnElement[bool],
+        only: Collection[int] | None = None,
     ) -> None:
         now = self._clock()
-        held = sa.and_(orders.c.lease_owner == owner, selected)
-        claims = sa.select(orders).where(held, orders.c.state == State.CLAIMED)
-        for order in map(to_order, connection.execute(claims).all()):
+        held: dict[str, Any] = {"of_owner": owner} | ({} if only is None else {"only": list(only)})
+        claims, release = _held(restricted=only is not None)
+        for order in map(to_order, connection.execute(claims, held).all()):
             sent = order.order_id in possibly_sent
             reason = f"the worker returned it {'without a reply to' if sent else 'before'} the POST"
             transition(
@@ -279,4 +280,14 @@ class Tasks(LedgerPart):
                 changes={"due_at": now, "error_message": reason, "lost_at": now if sent else order.lost_at},
                 detail={"reason": reason},
             )
-        connection.execute(orders.update().where(held).values(NO_LEASE))
+        connection.execute(release, held)
+
+
+@cache
+def _held(*, restricted: bool) -> tuple[sa.Select[Any], sa.Update]:
+    """Return the query for a worker's claims, and the update that ends all its leases; or those in `only`."""
+    held = [orders.c.lease_owner == sa.bindparam("of_owner")]
+    if restricted:
+        held.append(orders.c.order_id.in_(sa.bindparam("only", expanding=True)))
+    claims = sa.select(orders).where(*held, orders.c.state == State.CLAIMED)
+    return claims, orders.update().where(*held).values(NO_LEASE)
