@@ -62,6 +62,13 @@ class ObjectChangedError(StoreError):
     """Another worker wrote the object since it was read."""
 
 
+_WORDS = {
+    "NoSuchKey": "{bucket} lacks an object, which may have been deleted: `seedance-dagster audit` says more",
+    "InvalidObjectState": "an object of {bucket} is archived, such as in Glacier: restore it there first",
+    "RequestTimeTooSkewed": "the clock of this machine differs from the store's: correct it",
+}
+
+
 def describe(error: ClientError, bucket: str, place: str) -> str:
     """Explain a refusal: what it means and what to do.
 
@@ -93,8 +100,8 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
                 f"{name} takes no file of this size: raise the limit for request bodies, of the store or a "
                 "proxy in front of it, to the size of a video"
             )
-        case "RequestTimeTooSkewed":
-            words = "the clock of this machine differs from the store's: correct it"
+        case _ if code in _WORDS:
+            words = _WORDS[code].format(bucket=name)
         case _ if code in _IN_HOST_NAME:
             words = f"{name} must be part of the host name: set SEEDANCE_S3_ADDRESSING=virtual"
         case _ if code in _OTHER_REGION:

@@ -171,6 +171,8 @@ def test_the_bucket_may_stand_in_the_host_s_name(odd, addressing, host):
             "a policy denies them s3:PutObject ",
         ),
         (error(401, "Unauthorized"), "the AWS credentials are refused"),
+        (error(404, "NoSuchKey"), "lacks an object, which may have been deleted: `seedance-dagster audit`"),
+        (error(403, "InvalidObjectState"), "is archived, such as in Glacier: restore it there"),
         (error(403, "QuotaExceeded"), "QuotaExceeded: no message"),
         (
             (403, {"Content-Type": "text/html"}, b"<html>"),
