@@ -24,6 +24,7 @@ class Manners:
 
     Attributes:
         conditions: "kept", "ignored", "never met", or the status and code of its refusal.
+        looks: The status and code of its refusal of HEADs; None where it answers them.
         checksums: The status and code of its refusal of boto3's checksums; None where it takes them.
         locked: Demands a checksum or an MD5, as for Object Lock.
         denied: The methods and "LIST", "COPY" that the credentials may not use.
@@ -34,6 +35,7 @@ class Manners:
     """
 
     conditions: str | tuple[int, str] = "kept"
+    looks: tuple[int, str] | None = None
     checksums: tuple[int, str] | None = None
     locked: bool = False
     denied: frozenset[str] = frozenset()
@@ -105,6 +107,8 @@ class Answering(http.server.BaseHTTPRequestHandler):
         kind = "LIST" if "list-type" in url.query else kind
         if manners.answer is not None:
             self.answer(*manners.answer)
+        elif kind == "HEAD" and manners.looks:
+            self.refuse(*manners.looks)
         elif kind in manners.denied:
             self.refuse(403, "AccessDenied")
         elif kind == "PUT":
@@ -166,7 +170,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
             "<LastModified>2026-04-06T18:00:00Z</LastModified></Contents>"
             for key, stored in listed.items()
         )
-        self.answer(200, body=f"<ListBucketResult>{entries}</ListBucketResult>".encode())
+        self.answer(200, body=f"<ListBucketResult><Name>{bucket}</Name>{entries}</ListBucketResult>".encode())
 
     def log_message(self, *args):
         pass

@@ -110,14 +110,20 @@ def policy(bucket: str, prefix: str) -> dict[str, Any]:
     permissions = sorted({name for capability in CAPABILITIES for name in capability.permissions})
     objects = [name for name in permissions if name != "s3:ListBucket"]
     folder = f"{prefix}/*" if prefix else "*"
+    point = bucket.startswith("arn:")
+    place = bucket if point else f"arn:aws:s3:::{bucket}"
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", "Action": objects, "Resource": f"arn:aws:s3:::{bucket}/{folder}"},
+            {
+                "Effect": "Allow",
+                "Action": objects,
+                "Resource": f"{place}/{'object/' if point else ''}{folder}",
+            },
             {
                 "Effect": "Allow",
                 "Action": ["s3:ListBucket"],
-                "Resource": f"arn:aws:s3:::{bucket}",
+                "Resource": place,
                 "Condition": {"StringLikeIfExists": {"s3:prefix": [folder]}},
             },
         ],

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError
 
-from seedance_dagster.net.secrets import one_line
-from seedance_dagster.storage.errors import StoreError
+from seedance_dagster.storage.errors import StoreError, describe_failure
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -18,7 +17,7 @@ def create_client(factory: Callable[[], S3Client]) -> S3Client:
     """Create an S3 client; raise `StoreError` for settings that boto3 cannot use."""
     try:
         return factory()
-    except (BotoCoreError, ValueError) as error:
-        words = one_line(str(error))
-        hint = "; AWS_ENDPOINT_URL_S3 must begin with http:// or https://" if "endpoint" in words else ""
-        raise StoreError(f"S3 cannot be reached with these settings: {words}{hint}") from None
+    except (BotoCoreError, ValueError, OSError) as error:  # OSError: a program or file of a profile
+        words = describe_failure(error, "S3 cannot be reached with these settings")
+        hint = "; AWS_ENDPOINT_URL_S3 must begin with http:// or https://"
+        raise StoreError(words + (hint if "Invalid endpoint" in words else "")) from None

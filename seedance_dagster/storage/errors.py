@@ -5,10 +5,23 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    EndpointProviderError,
+    FlexibleChecksumError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    SSLError,
+    SSOError,
+    TokenRetrievalError,
+)
 from botocore.parsers import ResponseParserError
 
 from seedance_dagster.net.secrets import SafeError, one_line
@@ -62,10 +75,40 @@ class ObjectChangedError(StoreError):
     """Another worker wrote the object since it was read."""
 
 
+_BUSY = "the store has too many requests for {bucket} just now: try again later"
 _WORDS = {
+    "HeadObject 400": "a request for {bucket} was refused without a reason: are the credentials valid?",
+    "ListObjectsV2 NoSuchKey": "AWS_ENDPOINT_URL_S3 names {bucket} already: leave it out of host and path",
+    "KMS": "the key that encrypts {bucket} cannot be used: check SEEDANCE_S3_KMS_KEY and its state",
     "NoSuchKey": "{bucket} lacks an object, which may have been deleted: `seedance-dagster audit` says more",
     "InvalidObjectState": "an object of {bucket} is archived, such as in Glacier: restore it there first",
     "RequestTimeTooSkewed": "the clock of this machine differs from the store's: correct it",
+    "RequestExpired": "the clock of this machine differs from the store's: correct it",
+    "AccessControlListNotSupported": "{bucket} takes no ACL: leave SEEDANCE_S3_ACL empty",
+    "InvalidStorageClass": "{bucket} lacks that storage class: correct SEEDANCE_S3_STORAGE_CLASS",
+    "SlowDown": _BUSY,
+    "TooManyRequests": _BUSY,
+    "429": _BUSY,
+}
+_INSECURE = (
+    "no secure connection to S3: set AWS_CA_BUNDLE to the file of your own certificate authority, or begin "
+    "AWS_ENDPOINT_URL_S3 with http:// where the store has no TLS"
+)
+_NO_ADDRESS = (
+    "these settings give no address of S3: check AWS_ENDPOINT_URL_S3 (http:// or https://, a port of at most "
+    "65535), AWS_DEFAULT_REGION and SEEDANCE_S3_BUCKET"
+)
+_NO_LOGIN = (
+    "the AWS credentials cannot be obtained: renew them, as by `aws sso login`, or correct the profile"
+)
+_FAILURES: dict[type[BotoCoreError], str] = {
+    SSLError: _INSECURE,
+    SSOError: _NO_LOGIN,
+    TokenRetrievalError: _NO_LOGIN,
+    CredentialRetrievalError: _NO_LOGIN,
+    EndpointProviderError: _NO_ADDRESS,
+    ParamValidationError: "a request to S3 is not valid",
+    FlexibleChecksumError: "an object arrived damaged from S3",
 }
 
 
@@ -78,6 +121,8 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
     code, name = error_code(error), f"the bucket {bucket!r}"
     message = str(error.response.get("Error", {}).get("Message") or "no message")
     reply = one_line(f"{code}: {message}")
+    keys = (f"{error.operation_name} {code}", code, code.partition(".")[0])
+    known = [_WORDS[key] for key in keys if key in _WORDS]
     match code:
         case "400" | "401" | "403" | "404" | "405" if error.operation_name not in _WITHOUT_WORDS:
             words = (
@@ -100,8 +145,8 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
                 f"{name} takes no file of this size: raise the limit for request bodies, of the store or a "
                 "proxy in front of it, to the size of a video"
             )
-        case _ if code in _WORDS:
-            words = _WORDS[code].format(bucket=name)
+        case _ if known:
+            words = known[0].format(bucket=name)
         case _ if code in _IN_HOST_NAME:
             words = f"{name} must be part of the host name: set SEEDANCE_S3_ADDRESSING=virtual"
         case _ if code in _OTHER_REGION:
@@ -128,6 +173,12 @@ def http_status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def in_trouble(error: ClientError) -> bool:
+    """Return True where the server could not answer: its reply says nothing of objects and permissions."""
+    status = http_status(error)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+
+
 def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
     """Translate boto3's errors into `StoreError`; a method's first argument is taken for the key."""
 
@@ -148,7 +199,7 @@ def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
                 f"{host_of(self.client)} answers with redirects: set AWS_ENDPOINT_URL_S3 to the address that "
                 "they lead to, such as https:// for http://, or AWS_DEFAULT_REGION to the bucket's region"
             ) from None
-        except ResponseParserError:
+        except (ResponseParserError, ValueError):  # of a date or number in the response
             raise StoreError(
                 f"{host_of(self.client)} does not answer like S3: check AWS_ENDPOINT_URL_S3"
             ) from None
@@ -158,9 +209,20 @@ def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
                     "an AWS credential holds a line break or another character that cannot be sent: check "
                     "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
                 ) from None
-            raise StoreError(f"S3 did not answer: {one_line(str(error))}") from None
+            raise StoreError(describe_failure(error)) from None
 
     return wrapped
+
+
+def describe_failure(error: Exception, otherwise: str = "S3 did not answer") -> str:
+    """Explain why no request was sent or answered.
+
+    Args:
+        otherwise: The words for any other failure.
+    """
+    detail = one_line(str(error))
+    known = (f"{words} ({detail})" for kind, words in _FAILURES.items() if isinstance(error, kind))
+    return next(known, f"{otherwise}: {detail}")
 
 
 def host_of(client: Any) -> str:

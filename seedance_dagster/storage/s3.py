@@ -15,12 +15,12 @@ from seedance_dagster.storage.errors import (
     NO_BUCKET,
     StoreError,
     error_code,
-    http_status,
+    in_trouble,
     user_errors,
 )
 from seedance_dagster.storage.keys import TASK_ID, probe_key
 from seedance_dagster.storage.names import bucket_name, check_endpoint, prefix_path
-from seedance_dagster.storage.objects import ListedObject, ObjectInfo
+from seedance_dagster.storage.objects import ListedObject, ObjectInfo, read_page
 from seedance_dagster.storage.requests import RequestOptions
 from seedance_dagster.storage.versions import VersionedObjects
 from seedance_dagster.storage.writer import Writer
@@ -98,7 +98,7 @@ class VideoStore(VersionedObjects):
         try:
             self.client.delete_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
-            if http_status(error) in (500, 502, 503, 504):
+            if in_trouble(error):
                 raise  # it says nothing of permissions
             return False  # the object stays
         return True
@@ -189,10 +189,8 @@ class VideoStore(VersionedObjects):
         Raises:
             StoreError: S3 refused.
         """
-        with contextlib.suppress(ClientError):
-            # Checked first, since some servers ignore conditions.
-            if self._head(key) is not None:
-                return
+        if self._head_if_told(key) is not None:  # checked first, since some servers ignore conditions
+            return
         with contextlib.suppress(StoreError):  # another writer was faster
             self.writer.write(key, body, content_type=content_type, metadata={})
 
@@ -254,9 +252,7 @@ class VideoStore(VersionedObjects):
         paginator = self.client.get_paginator("list_objects_v2")
         pages = iter(paginator.paginate(Bucket=self.bucket, Prefix=f"{start}/" if start else ""))
         while (page := self._next_page(folder, pages)) is not None:
-            for item in page.get("Contents", []):
-                etag = item.get("ETag", "").strip('"')
-                yield item["Key"], ListedObject(item["Size"], etag, item["LastModified"])
+            yield from read_page(page)
 
     @user_errors
     def _next_page(self, _folder: str, pages: Iterator[Any]) -> Any:
@@ -269,14 +265,20 @@ class VideoStore(VersionedObjects):
 
     def _find(self, key: str, metadata: Mapping[str, str]) -> ObjectInfo | None:
         """Return the object at a key; raise `StoreError` when it is another task's."""
-        existing = None
-        with contextlib.suppress(ClientError):
-            # Without permission to list, S3 does not say that an object is missing.
-            existing = self._head(key)
+        existing = self._head_if_told(key)
         if existing is not None and existing.metadata.get(TASK_ID) != metadata.get(TASK_ID):
             owner = existing.metadata.get(TASK_ID, "an unknown owner")
             raise StoreError(f"{self.uri(key)} is not overwritten: it belongs to {owner}")
         return existing
+
+    def _head_if_told(self, key: str) -> ObjectInfo | None:
+        """Return `_head`; None where it is refused: without permission to list, S3 does not say "missing"."""
+        try:
+            return self._head(key)
+        except ClientError as error:
+            if in_trouble(error):
+                raise
+            return None
 
     def _head(self, key: str) -> ObjectInfo | None:
         try:

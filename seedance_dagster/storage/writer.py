@@ -83,7 +83,7 @@ class Writer:
                 http_status(error) in _PERHAPS_NOT_KNOWN
                 and error_code(error) not in _OTHER_TROUBLE | _CHANGED
             )
-            if not unknown and not self._is_free(key, condition, error):
+            if not unknown and not self._is_as_found(key, condition, error):
                 raise self._meant(error, key) from None
             self._write_plainly(body, parameters, condition, error)
 
@@ -118,15 +118,15 @@ class Writer:
         self._config.request_checksum_calculation = before
         raise self._meant(refusal, str(parameters["Key"])) from None
 
-    def _is_free(self, key: str, condition: Mapping[str, str], error: ClientError) -> bool:
-        """Return True where a store wrongly reports that a key has an object."""
-        if "IfNoneMatch" not in condition or http_status(error) != _PRECONDITION_FAILED:
+    def _is_as_found(self, key: str, condition: Mapping[str, str], error: ClientError) -> bool:
+        """Return True where a store wrongly reports that a key has an object, or another one."""
+        if not condition or http_status(error) != _PRECONDITION_FAILED:
             return False
         try:
-            self._client.head_object(Bucket=self._bucket, Key=key)
+            current = self._client.head_object(Bucket=self._bucket, Key=key)
         except ClientError as missing:
-            return error_code(missing) in ABSENT_CODES
-        return False
+            return "IfNoneMatch" in condition and error_code(missing) in ABSENT_CODES
+        return "IfMatch" in condition and current.get("ETag") == condition["IfMatch"]
 
     def _meant(self, error: ClientError, key: str) -> Exception:
         if error_code(error) in _CHANGED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from unittest.mock import Mock, sentinel
 
 import pytest
+from botocore.exceptions import CredentialRetrievalError, SSOTokenLoadError
 
 from seedance_dagster.storage.clients import create_client
 from seedance_dagster.storage.errors import StoreError
@@ -99,6 +100,23 @@ def test_an_endpoint_that_ends_with_the_bucket_is_refused(endpoint):
     with pytest.raises(StoreError, match="AWS_ENDPOINT_URL_S3 ends with the bucket 'videos': leave it out"):
         VideoStore(client, "videos").check_writable()
     client.put_object.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "/bin/login"), "settings: .*'/bin/login'$"),
+        (SSOTokenLoadError(error_msg="expired"), "credentials cannot be obtained: .*`aws sso login`"),
+        (
+            CredentialRetrievalError(provider="container-role", error_msg="no endpoint"),
+            r"credentials cannot be obtained: .*no endpoint\)$",
+        ),
+    ],
+)
+def test_credentials_that_cannot_be_obtained_are_explained(fault, words):
+    """A program of a profile that is missing, or a login that is over, gives an error in words."""
+    with pytest.raises(StoreError, match=words):
+        create_client(Mock(side_effect=fault))
 
 
 def test_an_endpoint_without_its_scheme_is_named():

@@ -33,7 +33,7 @@ from seedance_dagster.storage.s3 import VideoStore
         ),
         (403, "SignatureDoesNotMatch", r"credentials are refused: .* \(SignatureDoesNotMatch; "),
         (400, "ExpiredToken", r"credentials have expired: renew them \(ExpiredToken; "),
-        (503, "SlowDown", r"S3 refused a request for the bucket 'videos' \(SlowDown: it said so; "),
+        (503, "SlowDown", r"too many requests for the bucket 'videos' just now: .* \(SlowDown: it said so; "),
     ],
 )
 def test_a_refusal_says_what_to_set_or_fix(store, s3, video, status, code, words):
