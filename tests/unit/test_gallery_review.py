@@ -142,6 +142,28 @@ def test_a_token_lets_visitors_in(browse, orders):
     assert form.get("/").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "headers", "status"),
+    [
+        ("gallery.example.com:443", {}, 303),
+        ("Gallery.example.com", {}, 303),
+        ("127.0.0.1:8030", {"Sec-Fetch-Site": "same-origin"}, 303),
+        ("127.0.0.1:8030", {}, 403),
+        ("gallery.example.com:8443", {}, 403),
+        ("gallery.example.com", {"Sec-Fetch-Site": "same-site"}, 403),
+        ("gallery.example.com", {"Origin": "https://["}, 403),
+        ("[::1", {}, 400),
+        ("gallery.example.com:port", {}, 400),
+    ],
+)
+def test_a_proxy_may_write_the_host_in_its_own_way(browse, host, headers, status):
+    """The form logs in where a proxy adds the usual port or its own name; a malformed host is refused."""
+    sent = {"Host": host, "Origin": "https://gallery.example.com"} | headers
+    answer = browse(token=SecretStr(TOKEN)).post("/login", data={"token": TOKEN}, headers=sent)
+    assert answer.status_code == status
+    assert ("proxy in front of the gallery" in answer.text) == (status == 403)
+
+
 def test_without_a_token_it_answers_to_its_own_name_only(browse):
     """A website that gives itself the loopback address is refused."""
     client = browse("evil.example", hosts=("127.0.0.1", "localhost"))

@@ -20,6 +20,7 @@ CSRF_HEADER = "x-seedance-gallery"
 """A header that a form of another website cannot send."""
 
 _LIVES_S = 30 * 24 * 3600
+_PORTS = {"http": 80, "https": 443}
 _OPEN_PATHS = ("/login", "/static/")
 
 
@@ -55,18 +56,23 @@ class Access:
 
     def _refusal(self, request: Request) -> Response | None:
         """Return the answer to a request that is not passed on; None for one that is."""
+        place = _place(f"http://{request.headers.get('host', '')}")
+        if place is None:
+            return PlainTextResponse("the header Host is not a host and port\n", HTTPStatus.BAD_REQUEST)
         if "\0" in unquote(f"{request.scope['path']}?{request.url.query}"):
             return PlainTextResponse("an address cannot have a NUL character (%00)\n", HTTPStatus.BAD_REQUEST)
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-        if self._options.hosts and host not in self._options.hosts:
+        if self._options.hosts and place[0] not in self._options.hosts:
             return PlainTextResponse(
-                f"the gallery is not reached by the name {host!r} here; open it at the address that "
-                "`seedance-dagster gallery` printed\n",
+                f"the gallery is not reached by the name {place[0]!r} here; open it at the address that "
+                "`seedance-dagster gallery` printed, or start it with --token-file for use behind a proxy\n",
                 HTTPStatus.FORBIDDEN,
             )
         if request.method not in ("GET", "HEAD") and not _is_own(request.headers):
-            words = "refused: the gallery's own page did not send this\n"
-            return PlainTextResponse(words, HTTPStatus.FORBIDDEN)
+            return PlainTextResponse(
+                "refused: the gallery's own page did not send this, or a proxy in front of the gallery does "
+                "not pass on the header Host\n",
+                HTTPStatus.FORBIDDEN,
+            )
         token = self._options.token
         if token is None or _path(request).startswith(_OPEN_PATHS):
             return None
@@ -126,13 +132,29 @@ def _to_login(request: Request) -> Response:
 
 def _is_own(headers: Headers) -> bool:
     """Return True for a request that a page of the gallery itself sent."""
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-        return False
-    if headers.get("sec-fetch-site", "same-origin") != "same-origin":
-        return False
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:  # the browser compared the addresses itself, in front of any proxy
+        own = site == "same-origin"
+    else:
+        own = origin is None or _is_at(origin, headers.get("host", ""))
     # A form of the gallery is recognized by its origin, its script by a header of its own.
-    return origin is not None or CSRF_HEADER in headers
+    return own and (origin is not None or CSRF_HEADER in headers)
+
+
+def _is_at(origin: str, host: str) -> bool:
+    """Return True for an origin at a host, which proxies write with the usual port or without."""
+    scheme, _, _ = origin.partition("://")
+    place = _place(origin)
+    return bool(place and place[0]) and place == _place(f"{scheme}://{host}")
+
+
+def _place(address: str) -> tuple[str, int] | None:
+    """Return the host and port of an address; None where they cannot be read."""
+    try:
+        parts = urlsplit(address)
+        return parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return None
 
 
 def _path(request: Request) -> str:
