@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -35,7 +36,7 @@ def s3_files(location: S3Location, client: S3Client | None) -> dict[str, PromptF
     try:
         client = client or boto3.Session().client("s3")
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder, Delimiter="/")
-        objects = [item for page in pages for item in page.get("Contents", [])]
+        objects = [item for page in pages for item in _contents(page)]
     except _S3_ERRORS as error:
         raise _unreadable(error) from None
     files = {}
@@ -47,6 +48,15 @@ def s3_files(location: S3Location, client: S3Client | None) -> dict[str, PromptF
             partial(_content, client, bucket, key, size),
         )
     return files
+
+
+def _contents(page: Mapping[str, Any]) -> list[Any]:
+    """Return the objects of a page; raise `UnreadableError` where boto3 would take the first for all."""
+    objects = list(page.get("Contents", []))
+    cut = page.get("IsTruncated") and not page.get("NextContinuationToken")
+    if cut or any("Size" not in item for item in objects):
+        raise UnreadableError("cannot be read from S3: the store's listing (ListObjectsV2) is not whole")
+    return objects
 
 
 def _content(client: S3Client, bucket: str, key: str, size: int) -> bytes:

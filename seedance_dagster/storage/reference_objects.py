@@ -54,12 +54,14 @@ def read_object(
             content = body.read(max_bytes + 1)  # some stores do not report the length
             if reason := too_large(response.get("ContentLength") or len(content), max_bytes):
                 raise StoreError(reason)
+            if len(content) < response.get("ContentLength", 0):  # boto3 checks only what is read at once
+                raise StoreError("cannot be read: S3 ended the connection early; try again")
             return ReadObject(response.get("ETag", ""), content)
     except ClientError as error:
         raise StoreError(_reason(error, bucket)) from None
     except RecursionError:
         raise StoreError(f"cannot be read: the bucket {bucket!r} is in another region") from None
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:  # ValueError: of a date or number in the response
         raise StoreError(f"cannot be read: {one_line(str(error))}") from None
 
 

@@ -74,14 +74,15 @@ def _streamed(store: VideoStore, key: str, content_type: str, byte_range: str) -
         if code in ("InvalidRange", "416"):
             return Response(status_code=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
         return Response(f"S3 answers {code}\n", HTTPStatus.BAD_GATEWAY, media_type="text/plain")
-    except BotoCoreError:
+    except (BotoCoreError, ValueError, RecursionError):  # a header that is none, or redirects without end
         return Response("S3 does not answer\n", HTTPStatus.BAD_GATEWAY, media_type="text/plain")
     headers = {
         "Accept-Ranges": "bytes",
-        "Content-Length": str(reply["ContentLength"]),
         # The bytes at an address never change.
         "Cache-Control": "private, max-age=86400, immutable",
     }
+    if "ContentLength" in reply:  # some stores and proxies leave it out
+        headers["Content-Length"] = str(reply["ContentLength"])
     status = HTTPStatus.OK
     if "ContentRange" in reply and options:
         headers["Content-Range"], status = reply["ContentRange"], HTTPStatus.PARTIAL_CONTENT
