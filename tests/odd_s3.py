@@ -29,6 +29,7 @@ class Manners:
         locked: Demands a checksum or an MD5, as for Object Lock.
         denied: The methods and "LIST", "COPY" that the credentials may not use.
         most_bytes: The largest body that the proxy in front of it takes.
+        keeps_frames: It keeps the frames around a body with checksums as content.
         lengths: A HEAD gives an object's length.
         metadata: It keeps the metadata of objects.
         answer: Status, headers and body of its answer to everything.
@@ -40,6 +41,7 @@ class Manners:
     locked: bool = False
     denied: frozenset[str] = frozenset()
     most_bytes: int | None = None
+    keeps_frames: bool = False
     lengths: bool = True
     metadata: bool = True
     answer: tuple[int, dict[str, str], bytes] | None = None
@@ -152,6 +154,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
         ):
             self.refuse(412, "PreconditionFailed")
         else:
+            body += b"\r\n0\r\n" if manners.keeps_frames and checksums else b""
             kept = {name: value for name, value in headers.items() if name.startswith("x-amz-meta-")}
             etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
             about = {"Content-Type": headers["content-type"], "ETag": etag}

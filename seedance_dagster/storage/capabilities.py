@@ -201,7 +201,8 @@ class _Examination:
         if info is None:
             return "the written object is missing"
         if info.size_bytes != len(self._sample):
-            return f"an object of {len(self._sample)} bytes has {info.size_bytes} in the store"
+            sizes = f"an object of {len(self._sample)} bytes has {info.size_bytes} in the store"
+            return f"{sizes}{self._store.writer.advice_on_size}"
         return None
 
     def _read(self) -> str | None:

@@ -86,6 +86,8 @@ _WORDS = {
     "RequestExpired": "the clock of this machine differs from the store's: correct it",
     "AccessControlListNotSupported": "{bucket} takes no ACL: leave SEEDANCE_S3_ACL empty",
     "InvalidStorageClass": "{bucket} lacks that storage class: correct SEEDANCE_S3_STORAGE_CLASS",
+    "BadDigest": "the store received other bytes for {bucket} than were sent; if it does so again, set "
+    "AWS_REQUEST_CHECKSUM_CALCULATION=when_required",
     "SlowDown": _BUSY,
     "TooManyRequests": _BUSY,
     "429": _BUSY,
@@ -210,6 +212,10 @@ def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
                     "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
                 ) from None
             raise StoreError(describe_failure(error)) from None
+        except OSError as error:
+            if error.filename is None or str(error.filename) in map(str, args):
+                raise  # of the file that is sent
+            raise StoreError(f"{_NO_LOGIN} ({error.filename}: {error.strerror})") from None
 
     return wrapped
 

@@ -149,7 +149,9 @@ class VideoStore(VersionedObjects):
         stored = self._head(key)
         if stored is None or stored.size_bytes != size:
             actual = "is missing" if stored is None else f"has {stored.size_bytes} bytes"
-            raise StoreError(f"{self.uri(key)} {actual} after an upload of {size} bytes")
+            raise StoreError(
+                f"{self.uri(key)} {actual} after an upload of {size} bytes{self.writer.advice_on_size}"
+            )
 
     @user_errors
     def put_bytes(

@@ -42,6 +42,13 @@ class Writer:
         """Return False where boto3's own checksums are off, by setting or because the store refused them."""
         return bool(self._config.request_checksum_calculation != _WHEN_REQUIRED)
 
+    @property
+    def advice_on_size(self) -> str:
+        """Return the end of a message about an object of another size than was sent."""
+        # With its checksums boto3 sends parts with frames around them, which some stores keep as content.
+        setting = ": set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
+        return setting if self.knows_checksums else ""
+
     def write(
         self,
         key: str,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -115,6 +117,34 @@ def test_a_setting_that_a_bucket_does_not_take_is_named(odd, code, words):
     odd.manners = Manners(answer=(400, {}, f"<Error><Code>{code}</Code></Error>".encode()))
     with pytest.raises(StoreError, match=words):
         put(odd.store(), b"ours")
+
+
+@pytest.mark.parametrize(("checksums", "size"), [("when_supported", 12), ("when_required", 7)])
+def test_a_store_that_keeps_frames_is_found_out(odd, tmp_path, checksums, size):
+    """A video with frames around it is not taken for stored; the setting that helps is named, and helps."""
+    odd.manners = Manners(keeps_frames=True)
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"a video")
+    with contextlib.nullcontext() if size == 7 else pytest.raises(StoreError, match="set AWS_REQUEST_CHECK"):
+        odd.store(checksums=checksums).put_file(
+            KEY, video, content_type="video/mp4", sha256="ab" * 32, metadata={"seedance-task-id": "T-1"}
+        )
+    assert len(odd.objects[f"/videos/{KEY}"].body) == size
+
+
+def test_a_token_file_that_is_missing_is_named(odd, tmp_path, monkeypatch):
+    """A file of the credentials is not mistaken for the file that is sent."""
+    store, video = odd.store(), tmp_path / "video.mp4"
+    gone = FileNotFoundError(2, "No such file or directory", "/var/run/secrets/token")
+    monkeypatch.setattr(store.client, "put_object", Mock(side_effect=gone))
+    video.write_bytes(b"a video")
+    with pytest.raises(
+        StoreError, match=r"credentials cannot be obtained: .*/var/run/secrets/token: No such"
+    ):
+        store.write_probe(KEY, video, {})
+    video.unlink()
+    with pytest.raises(FileNotFoundError, match=r"video\.mp4"):
+        store.write_probe(KEY, video, {})
 
 
 def test_a_head_without_a_reason_is_explained(odd):

@@ -253,6 +253,7 @@ def test_a_store_that_lacks_something_is_used_all_the_same(odd, manners, lacking
         (Manners(denied=frozenset({"PUT"})), "write", "they need s3:PutObject"),
         (Manners(most_bytes=1_000_000), "write", "raise the limit for request bodies"),
         (Manners(metadata=False), "metadata", "keeps no metadata"),
+        (Manners(keeps_frames=True), "head", "in the store: set AWS_REQUEST_CHECKSUM_CALCULATION=when"),
         (Manners(denied=frozenset({"HEAD"})), "head", "they need s3:GetObject"),
         (Manners(denied=frozenset({"GET"})), "read", "they need s3:GetObject"),
         (Manners(answer=(301, {"x-amz-bucket-region": "eu-west-1"}, b"")), "write", "AWS_DEFAULT_REGION"),
