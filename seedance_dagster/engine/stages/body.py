@@ -6,7 +6,8 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 
-_GZIP = b"\x1f\x8b"
+_PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # gzip, and deflate
+_MAGIC_BYTES = 2
 _PIECE_BYTES = 512 * 1024  # a body of zeros shrinks to a thousandth
 
 
@@ -19,7 +20,7 @@ class DamagedBodyError(Exception):
 
 
 class Unpacker:
-    """An unpacker of bodies: some hosts send gzip even to requests that exclude it.
+    """An unpacker of bodies: some hosts send gzip or deflate even to requests that exclude it.
 
     The first bytes decide whether a body is packed, as headers may say anything. A packed body may have
     several members, one after the other; anything behind the last one is padding.
@@ -28,7 +29,7 @@ class Unpacker:
     def __init__(self) -> None:
         self._packed: bool | None = None  # not known yet
         self._start = b""
-        self._gzip: zlib._Decompress | None = None
+        self._member: zlib._Decompress | None = None
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield the bytes of a chunk, in pieces of bounded size; raise `DamagedBodyError`."""
@@ -37,23 +38,23 @@ class Unpacker:
             return
         chunk, self._start = self._start + chunk, b""
         while chunk:
-            if self._gzip is None or self._gzip.eof:
-                if len(chunk) < len(_GZIP):
+            if self._member is None or self._member.eof:
+                if len(chunk) < _MAGIC_BYTES:
                     self._start = chunk
                     return
-                if not chunk.startswith(_GZIP):
+                if not chunk.startswith(_PACKED):
                     if self._packed is None:
                         self._packed = False
                         yield chunk
                     return
-                self._packed, self._gzip = True, zlib.decompressobj(16 + zlib.MAX_WBITS)
-            yield from _unpacked(self._gzip, chunk)
-            chunk = self._gzip.unused_data
+                self._packed, self._member = True, zlib.decompressobj(32 + zlib.MAX_WBITS)  # either
+            yield from _unpacked(self._member, chunk)
+            chunk = self._member.unused_data
 
     @property
     def is_whole(self) -> bool:
         """False for a packed body whose end is missing."""
-        return self._gzip is None or self._gzip.eof
+        return self._member is None or self._member.eof
 
 
 def _unpacked(member: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
