@@ -248,10 +248,17 @@ class StorageOptions(BaseModel):
             )
         return template
 
+    @field_validator("s3_kms_key")
+    @classmethod
+    def _key_in_use(cls, key: str, info: ValidationInfo) -> str:
+        if key and info.data.get("s3_encryption") in ("", "AES256"):
+            raise ValueError("is set, which needs SEEDANCE_S3_ENCRYPTION=aws:kms: no other uses a key")
+        return key
+
     @field_validator("s3_storage_class")
     @classmethod
     def _readable_class(cls, name: str) -> str:
-        if name in _ARCHIVES:
+        if name.upper() in _ARCHIVES:
             raise ValueError(f"is {name}, whose objects cannot be read at once; allowed are other classes")
         return name
 

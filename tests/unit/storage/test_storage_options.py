@@ -14,7 +14,9 @@ from seedance_dagster.storage.requests import RequestOptions
     [
         ("ADDRESSING", "dns", "SEEDANCE_S3_ADDRESSING: is 'dns'; allowed are auto, path, virtual"),
         ("ENCRYPTION", "kms", "SEEDANCE_S3_ENCRYPTION: is 'kms'; allowed are AES256, aws:kms, aws:kms:dsse"),
+        ("KMS_KEY", "k", "SEEDANCE_S3_KMS_KEY: is set, which needs SEEDANCE_S3_ENCRYPTION=aws:kms"),
         ("STORAGE_CLASS", "DEEP_ARCHIVE", "cannot be read at once"),
+        ("STORAGE_CLASS", "glacier", "cannot be read at once"),
         ("TAGS", "team", "SEEDANCE_S3_TAGS: is 'team'; allowed are tags such as team=ads&project=spring"),
     ],
 )
