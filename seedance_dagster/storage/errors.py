@@ -23,6 +23,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 from botocore.parsers import ResponseParserError
+from botocore.response import StreamingBody
 
 from seedance_dagster.net.secrets import SafeError, one_line
 
@@ -201,10 +202,8 @@ def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
                 f"{host_of(self.client)} answers with redirects: set AWS_ENDPOINT_URL_S3 to the address that "
                 "they lead to, such as https:// for http://, or AWS_DEFAULT_REGION to the bucket's region"
             ) from None
-        except (ResponseParserError, ValueError):  # of a date or number in the response
-            raise StoreError(
-                f"{host_of(self.client)} does not answer like S3: check AWS_ENDPOINT_URL_S3"
-            ) from None
+        except (ResponseParserError, ValueError, AttributeError) as error:
+            raise _unreadable(error, self) from None
         except BotoCoreError as error:
             if _UNSENDABLE in str(error):  # and quotes it
                 raise StoreError(
@@ -218,6 +217,20 @@ def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
             raise StoreError(f"{_NO_LOGIN} ({error.filename}: {error.strerror})") from None
 
     return wrapped
+
+
+def _unreadable(error: Exception, store: Bucket) -> Exception:
+    """Return the error for a response that botocore cannot parse, such as a date or a number in it."""
+    host = host_of(store.client)
+    if not isinstance(error, AttributeError):
+        return StoreError(f"{host} does not answer like S3: check AWS_ENDPOINT_URL_S3")
+    if not isinstance(error.obj, StreamingBody):
+        return error
+    # botocore stumbles over a 5xx response with the checksum of the object.
+    return StoreError(
+        f"{host} failed to read an object of the bucket {store.bucket!r} (5xx): try again later, and look at "
+        "the store's own log"
+    )
 
 
 def describe_failure(error: Exception, otherwise: str = "S3 did not answer") -> str:

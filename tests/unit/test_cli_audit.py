@@ -95,6 +95,8 @@ def test_the_json_document_has_stable_names(audit):
     ("arguments", "home", "message", "status"),
     [
         (["--since", "yesterday"], None, "'yesterday' is not a time; write 2026-04-06", 2),
+        (["spots/a"], None, "'spots/a' is not a prompt set, and an audit covers whole sets: audit spots", 2),
+        ([""], None, "'' is not a prompt set", 2),
         (["one", "two"], None, "unexpected extra argument", 2),
         ([], None, "set it to the absolute path of Dagster's folder", 1),
         ([], "relative", "set it to the absolute path of Dagster's folder", 1),

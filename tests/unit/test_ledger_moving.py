@@ -127,3 +127,13 @@ def test_the_command_refuses_its_own_place_and_a_busy_ledger(old, clock, tmp_pat
     assert busy.exit_code == 1
     assert "run 7 works with the ledger" in busy.output
     assert not (tmp_path / "new.db").exists()
+
+
+def test_the_command_refuses_its_own_place_by_another_name(old, tmp_path, monkeypatch):
+    """A link to the ledger's folder, or a copy that an interrupted move left, is named at once."""
+    monkeypatch.setenv("SEEDANCE_LEDGER_URL", f"sqlite:///{tmp_path}/old.db")
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    same = CliRunner().invoke(root, ["move-ledger", f"sqlite:///{tmp_path}/link/old.db"])
+    assert same.exit_code == 1
+    assert "is this ledger under another name, or a copy of it" in same.output
+    assert old.claims.take("w", limit=9, max_in_flight=None)

@@ -48,6 +48,12 @@ def command(
     systems agree. It never orders, pays or deletes anything, and keeps what it replaces. The exit status is
     1 when there is a finding, even if it was repaired: run the audit again to confirm the repair.
     """
+    if prompt_set is not None and (not prompt_set or "/" in prompt_set):
+        # Nothing in the ledger has such a name, so all objects at it would be findings.
+        whole = prompt_set.partition("/")[0] or "SET"
+        raise click.UsageError(
+            f"{prompt_set!r} is not a prompt set, and an audit covers whole sets: audit {whole}"
+        )
     settings = ledger_settings()
     scope = Scope(prompt_set=prompt_set, since=since, deep=deep)
     with (

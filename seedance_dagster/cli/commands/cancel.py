@@ -29,7 +29,10 @@ def command(*, target: str | None, everything: bool, as_json: bool) -> None:
     """
     if (target is None) is not everything:
         raise click.UsageError("name a prompt set or SET/PARTITION, or use --all for everything")
-    prompt_set, _, partition = (target or "").partition("/")
+    prompt_set, slash, partition = (target or "").partition("/")
+    if target is not None and not (prompt_set and (partition or not slash)):
+        # Such as from a shell variable that is empty: it must not mean more than was named.
+        raise click.UsageError(f"{target!r} names no prompt set or SET/PARTITION; --all cancels everything")
     settings = ledger_settings()
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
         check_ledger_is_known(settings, ledger)

@@ -36,8 +36,13 @@ def command(*, to_url: str, as_json: bool) -> None:
         try:
             if target.label == source.label:
                 raise click.UsageError(f"the ledger is at URL already: {source.label}")
+            if target.identity.ledger_id == source.identity.ledger_id:
+                raise click.ClickException(
+                    f"{target.label} is this ledger under another name, or a copy of it, such as one that an "
+                    "interrupted move left: name an empty database. Nothing was changed"
+                )
             counts = source.moving.move_to(target.moving, label=target.label)
-            moved = {"ledger_id": target.identity.ledger_id, "from": source.label, "to": target.label}
+            moved = {"ledger_id": source.identity.ledger_id, "from": source.label, "to": target.label}
         finally:
             target.close()
     finally:

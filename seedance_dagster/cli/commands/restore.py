@@ -23,6 +23,7 @@ from seedance_dagster.defs.steps.memory import Memory
 from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.reference_contents import read_contents
 from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.restoration import ACTOR
 from seedance_dagster.money import format_usd, points_to_usd
 from seedance_dagster.prompts import format_problems
@@ -31,7 +32,8 @@ from seedance_dagster.restore.apply import apply_plan
 from seedance_dagster.restore.plan import NotRestored, Plan, PlannedOrder
 from seedance_dagster.restore.restore import Place, find_place, plan_restoration, take_place
 
-_LEASE_S = 3600.0
+_LEASE_S = 120.0
+_RENEWED_AFTER = 100  # orders
 _MEANINGS = {
     "stored": "its video is in S3",
     "succeeded": "its video is fetched by the next run",
@@ -120,10 +122,13 @@ def _apply(
     """Restore what is planned; return the reason for each order that was not, by its position in the plan."""
     ledger, actor = services.ledger, f"{ACTOR} {uuid.uuid4().hex[:8]}"
     take_place(services, place)
-    if not ledger.leases.acquire(ACTOR, actor, seconds=_LEASE_S):
-        raise click.ClickException(f"{ledger.leases.owner_of(ACTOR)} restores this ledger already")
+    _take_lease(ledger, actor)
     try:
-        written = list(apply_plan(plan, ledger, actor=actor))
+        written = []
+        for outcome in apply_plan(plan, ledger, actor=actor):
+            written.append(outcome)
+            if len(written) % _RENEWED_AFTER == 0:
+                _take_lease(ledger, actor)
         ledger.restoration.add_verdicts(plan.verdicts)
     finally:
         ledger.leases.release(ACTOR, actor)
@@ -133,6 +138,14 @@ def _apply(
         # A tick of a new instance may have met the new ledger before it took the lost one's place.
         rebind(instance, ledger, [prompt_set.name for prompt_set in sets if prompt_set.name in bound])
     return failed
+
+
+def _take_lease(ledger: Ledger, actor: str) -> None:
+    if not ledger.leases.acquire(ACTOR, actor, seconds=_LEASE_S):
+        raise click.ClickException(
+            f"{ledger.leases.owner_of(ACTOR)} restores this ledger already: wait until it has finished; the "
+            f"lease of a killed process ends after {_LEASE_S / 60:.0f} minutes"
+        )
 
 
 def _show(plan: Plan, place: Place, failed: dict[int, str], *, applied: bool, behind: bool) -> None:
