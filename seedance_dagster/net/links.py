@@ -42,7 +42,7 @@ def validate_url(link: str, *, base: URL | None = None, allow_private: bool) -> 
     host = target.raw_host
     if target.scheme not in ("http", "https") or not host:
         if target.scheme in ("", "http", "https"):
-            raise LinkError("the link is not a whole one: it must begin with https:// or http:// and a host")
+            raise LinkError("the link is incomplete: it must begin with https:// or http:// and a host")
         raise LinkError(f"the link leads to {target.scheme[:20]}:, only http and https are allowed")
     if target.raw_user is not None or target.raw_password is not None:
         raise LinkError("the link contains a user name or a password")

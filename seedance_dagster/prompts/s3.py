@@ -55,7 +55,7 @@ def _contents(page: Mapping[str, Any]) -> list[Any]:
     objects = list(page.get("Contents", []))
     cut = page.get("IsTruncated") and not page.get("NextContinuationToken")
     if cut or any("Size" not in item for item in objects):
-        raise UnreadableError("cannot be read from S3: the store's listing (ListObjectsV2) is not whole")
+        raise UnreadableError("cannot be read from S3: the store's listing (ListObjectsV2) is incomplete")
     return objects
 
 

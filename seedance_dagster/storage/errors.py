@@ -177,7 +177,7 @@ def http_status(error: ClientError) -> int:
 
 
 def in_trouble(error: ClientError) -> bool:
-    """Return True where the server could not answer: its reply says nothing of objects and permissions."""
+    """Return True where the server could not answer: its reply says nothing about objects or permissions."""
     status = http_status(error)
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
 

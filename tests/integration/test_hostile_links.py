@@ -26,7 +26,7 @@ TO_OURSELVES = {
     "file:///etc/passwd": "leads to file:, only http",
     "ftp://127.0.0.1/v.mp4": "leads to ftp:, only http",
     "data:video/mp4;base64,AAAA": "leads to data:, only http",
-    "/ephemeral/v.mp4": "not a whole one",
+    "/ephemeral/v.mp4": "incomplete",
     "http://169.254.169.254/latest/meta-data/": "the private address 169.254.169.254",
     "http://10.0.0.7/v.mp4": "the private address 10.0.0.7",
     "http://[::1]/v.mp4": "the private address ::1",

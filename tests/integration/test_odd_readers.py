@@ -49,9 +49,9 @@ def test_a_part_of_a_reference_is_not_taken_for_the_reference(odd, headers, word
     ],
 )
 def test_a_part_of_the_prompt_files_is_not_taken_for_all(odd, listing):
-    """A listing that is not whole is an error: the sets of the other files would be gone."""
+    """A listing that is incomplete is an error: the sets of the other files would be gone."""
     odd.manners = Manners(answer=(200, {}, f"<ListBucketResult>{listing}</ListBucketResult>".encode()))
-    with pytest.raises(UnreadableError, match=r"listing .* is not whole"):
+    with pytest.raises(UnreadableError, match=r"listing .* is incomplete"):
         s3_files(("videos", "p"), odd.store().client)
 
 

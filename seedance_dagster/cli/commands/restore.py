@@ -33,7 +33,7 @@ from seedance_dagster.restore.plan import NotRestored, Plan, PlannedOrder
 from seedance_dagster.restore.restore import Place, find_place, plan_restoration, take_place
 
 _LEASE_S = 120.0
-_RENEWED_AFTER = 100  # orders
+_RENEWED_AFTER = 10  # orders, which takes seconds even where each waits for the database
 _MEANINGS = {
     "stored": "its video is in S3",
     "succeeded": "its video is fetched by the next run",
