@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from seedance_dagster.ledger.engines import WRITES, create_engine, share_compiled, wait_s
-from seedance_dagster.ledger.errors import LedgerUnavailableError, LedgerVersionError
+from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
+from seedance_dagster.ledger.postgresql import encoding_problem, sqlstate
 from seedance_dagster.ledger.tables.schema import OLDER_REVISIONS, REVISION, VERSION_TABLE, metadata
 from seedance_dagster.ledger.turns import NoTurn, turn_at
 from seedance_dagster.net.secrets import hide, secrets_in
@@ -22,10 +23,16 @@ _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's 
 _WRITER_LIMITS_S = {"idle_in_transaction_session_timeout": 20, "lock_timeout": 30, "statement_timeout": 60}
 _EXCLUSIVE, _SHARED = sa.func.pg_advisory_xact_lock, sa.func.pg_advisory_xact_lock_shared
 _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
-_LIMIT_MESSAGES = {  # by SQLSTATE
+_MEANINGS = {  # by SQLSTATE
+    "25006": "the server is a standby, or the database is read-only: SEEDANCE_LEDGER_URL has to name the "
+    "primary",
     "25P03": "this process stalled in a transaction for too long, and nothing was written",
     "55P03": "another process has been writing for too long",
     "57014": "a statement took too long",
+    "3F000": "no schema of the search_path exists: create one, or correct the search_path",
+    "42501": "the user of SEEDANCE_LEDGER_URL lacks a right: make it the owner of the database and of the "
+    "tables seedance_*",
+    "53100": "the disk of the server is full",
 }
 
 
@@ -37,6 +44,7 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
+        url = url.strip()  # a secret in a file often ends with a line break
         hide(*secrets_in(url))
         self._engine = create_engine(url)
         self._writing_engine = self._engine.execution_options(**{WRITES: True})
@@ -142,6 +150,8 @@ class Database:
                 return
         with self.writing() as connection:
             if not self._is_current(connection):
+                if connection.dialect.name == "postgresql" and (problem := encoding_problem(connection)):
+                    raise LedgerError(f"the ledger at {self.label} cannot be created: {problem}")
                 from seedance_dagster.ledger.migrations.upgrade import upgrade  # noqa: PLC0415
 
                 upgrade(connection)
@@ -199,5 +209,5 @@ def _driver_message(error: DBAPIError) -> str:
     words = message.splitlines()[0] if message else type(error.orig).__name__
     if getattr(error.orig, "sqlite_errorname", None) in _DAMAGED:
         return f"the file is damaged or not a ledger ({words}): restore it from a backup"
-    limit = _LIMIT_MESSAGES.get(getattr(error.orig, "sqlstate", None) or "")
-    return f"{limit} ({words})" if limit else words
+    meaning = _MEANINGS.get(sqlstate(error.orig))
+    return f"{meaning} ({words})" if meaning else words

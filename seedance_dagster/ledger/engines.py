@@ -16,6 +16,7 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.util import LRUCache
 
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
+from seedance_dagster.ledger.postgresql import create_postgresql_engine
 
 WRITES = "seedance_writes"
 """The execution option of a connection whose transaction writes."""
@@ -23,7 +24,6 @@ WRITES = "seedance_writes"
 BUSY_TIMEOUT_MS = 30_000
 _TRY_AGAIN_S = (0.0005, 0.003)  # SQLite's own waits grow to 0.1 s, and the longest waiter is served last
 _BUSY = 5  # SQLITE_BUSY
-_CONNECT_S = 10  # libpq itself waits forever for a server that accepts and stays silent
 LOOKS, BETWEEN_LOOKS_S = 5, 0.2
 _ALLOWED = "allowed are sqlite:////path/to/file and postgresql://user@host/database"
 _MAX_SHARED = 8  # a process uses one ledger, or a few
@@ -71,16 +71,7 @@ def _new_engine(url: sa.URL, *, has_query: bool) -> sa.Engine:
             "in a password as %40"
         )
     if backend == "postgresql":
-        if url.drivername == backend:
-            url = url.set(drivername="postgresql+psycopg")
-        arguments = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_S}
-        return sa.create_engine(
-            url,
-            pool_pre_ping=True,
-            connect_args=arguments,
-            # Whatever the server's default: a writer must see what others wrote while it waited.
-            isolation_level="READ COMMITTED",
-        )
+        return create_postgresql_engine(url)
     if backend != "sqlite":
         raise LedgerError(f"the ledger's URL (SEEDANCE_LEDGER_URL) names {backend}; {_ALLOWED}")
     name = (url.database or ":memory:").removeprefix("file:")

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from factories import make_new_order
 
-from seedance_dagster.ledger import engines
+from seedance_dagster.ledger import postgresql
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
 from seedance_dagster.ledger.ledger import Ledger
@@ -50,7 +50,7 @@ def test_a_ledger_has_one_id(ledger_url, ids):
 
 def test_a_server_that_accepts_and_says_nothing_is_not_waited_for(monkeypatch):
     """The message names the database, and not its password."""
-    monkeypatch.setattr(engines, "_CONNECT_S", 2)
+    monkeypatch.setitem(postgresql._DEFAULTS, "connect_timeout", 2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"postgresql://me:{PASSWORD}@127.0.0.1:{server.getsockname()[1]}/ledger"
         with pytest.raises(LedgerUnavailableError, match=r"did not answer: .*timeout") as caught:
