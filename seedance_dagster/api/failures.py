@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from seedance_dagster.api.refusals import FailureClass, refusals
 from seedance_dagster.api.wire import Task, TaskStatus
 from seedance_dagster.net.redaction import redact
@@ -32,18 +34,19 @@ def classify_failure(task: Task) -> tuple[FailureClass, str]:
     return failure or FailureClass.UNKNOWN, redact(reason[:_MOST_SEARCHED])[:2000]
 
 
-def classify_refusal(code: int, text: str, *, sent: str) -> FailureClass:
+def classify_refusal(codes: Collection[int], text: str, *, sent: str) -> FailureClass:
     """Return the class of a refused POST: an invalid request if any word says so.
 
     Args:
-        code: The envelope's code.
+        codes: The HTTP status and the vendor's codes.
         text: The vendor's words, in lower case.
         sent: The request's text in lower case: words that the vendor quotes from it say nothing.
     """
     classes = [failure for failure, words in refusals().classes_of(text) if words not in sent]
     if classes:
         return FailureClass.INVALID if FailureClass.INVALID in classes else classes[0]
-    return FailureClass.MODERATION if code in refusals().codes.moderation else FailureClass.INVALID
+    moderation = refusals().codes.moderation.intersection(codes)
+    return FailureClass.MODERATION if moderation else FailureClass.INVALID
 
 
 def _one_line(text: str) -> str:

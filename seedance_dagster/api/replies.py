@@ -80,6 +80,13 @@ class Reply:
         """True for a success by both status and code."""
         return self.readable and self.status in _SUCCESS and self.code in _SUCCESS
 
+    @property
+    def vendor_codes(self) -> frozenset[int]:
+        """The envelope's code, and that of the error in its data, where there is one."""
+        error = self.data.get("error") if isinstance(self.data, dict) else None
+        inner = whole_number(error.get("code")) if isinstance(error, dict) else None
+        return frozenset({self.code} if inner is None else {self.code, inner})
+
 
 def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     """Parse a reply of any content, and remove secrets of this process that the vendor may quote.
@@ -156,7 +163,7 @@ def proves_no_task(reply: Reply) -> bool:
     | 4xx but 408, 425, 499 | any | the 4xx decides; its code may be internal |
     | 2xx | 4xx but 408, 425, 499 | an error inside a success |
     | 2xx | 10001 | rate limit |
-    | 2xx, 5xx | 10002 | out of credits |
+    | 2xx, 5xx | 10002, also of the error in its data | out of credits |
     | 503 with a page | | a gateway turned it away |
     | a redirect | | nothing behind it saw the request |
 
@@ -165,14 +172,15 @@ def proves_no_task(reply: Reply) -> bool:
     """
     if reply.broken:
         return False
-    if _is_client_error(reply.status):
+    if is_client_error(reply.status):
         return True
     if not reply.readable:
         return reply.status in _REDIRECTS or (reply.page and reply.status in _GATEWAY)
     codes = refusals().codes
+    out_of_credits = bool(reply.vendor_codes & codes.out_of_credits)
     if reply.status in _SUCCESS:
-        return _is_client_error(reply.code) or reply.code in codes.rate_limit | codes.out_of_credits
-    return reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.code in codes.out_of_credits
+        return is_client_error(reply.code) or reply.code in codes.rate_limit or out_of_credits
+    return reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and out_of_credits
 
 
 def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: PLR0911  a table reads best flat
@@ -190,7 +198,7 @@ def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: P
     if not reply.readable and (turned_away := _turned_away(reply)) is not None:
         return turned_away
     message = f"the vendor refused: {reply.message} (HTTP {reply.status}, code {reply.code})"
-    codes = {reply.status, reply.code}
+    codes = {reply.status, *reply.vendor_codes}
     known_codes = refusals().codes
     text, sent = reply.message.casefold(), sent.casefold()
     kinds = refusals().words.kinds_in(text, sent=sent)
@@ -202,13 +210,13 @@ def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: P
         return PlanLimitError(message, active=int(active.group(1)) if active else None)
     if codes & {HTTPStatus.PAYMENT_REQUIRED, *known_codes.out_of_credits} or "out_of_credits" in kinds:
         return InsufficientCreditsError(message)
-    if HTTPStatus.FORBIDDEN in codes:
-        return refused_key
     if codes & {HTTPStatus.TOO_MANY_REQUESTS, *known_codes.rate_limit} or "rate_limit" in kinds:
         return RateLimitError(message, retry_after_s=reply.retry_after_s)
+    if HTTPStatus.FORBIDDEN in codes and not codes & known_codes.moderation:
+        return refused_key
     if HTTPStatus.NOT_FOUND in codes:
         return NotFoundError(message)
-    return InvalidRequestError(message, failure=classify_refusal(reply.code, text, sent=sent))
+    return InvalidRequestError(message, failure=classify_refusal(codes, text, sent=sent))
 
 
 def no_answer(reply: Reply, url: str) -> VendorError:
@@ -236,7 +244,7 @@ def _turned_away(reply: Reply) -> SeedanceError | None:
             f"the API's address knows no such path (HTTP {reply.status} without an envelope); set "
             "GOAPI_BASE_URL to the API's root, such as https://api.goapi.ai"
         )
-    turned_away = reply.page and _is_client_error(reply.status) and reply.status not in _SAME_ON_PAGES
+    turned_away = reply.page and is_client_error(reply.status) and reply.status not in _SAME_ON_PAGES
     if turned_away or (reply.status in _GATEWAY and not reply.json):
         return GatewayError(
             f"a gateway in front of the API turned the request away (HTTP {reply.status} with "
@@ -245,7 +253,8 @@ def _turned_away(reply: Reply) -> SeedanceError | None:
     return None
 
 
-def _is_client_error(code: int) -> bool:
+def is_client_error(code: int) -> bool:
+    """Return True for an HTTP status, or a code like one, that refuses a request for certain."""
     client_error = HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
     return client_error and code not in _OPEN_CLIENT_ERRORS
 

@@ -21,7 +21,8 @@ from seedance_dagster.api.errors import (
     VendorError,
 )
 from seedance_dagster.api.pacing import Pace
-from seedance_dagster.api.replies import Reply
+from seedance_dagster.api.refusals import refusals
+from seedance_dagster.api.replies import Reply, is_client_error
 from seedance_dagster.api.shapes import links_in
 from seedance_dagster.api.transport import (
     ATTEMPTS,
@@ -115,22 +116,22 @@ def _link_of(reply: Reply) -> str:
     if reply.ok:
         raise VendorError("the file service answered without a link to the file")
     reply_text = f"{reply.message} (HTTP {reply.status}, code {reply.code})"
-    codes = {reply.status, reply.code}
-    if HTTPStatus.UNAUTHORIZED in codes:
+    codes = {reply.status, *reply.vendor_codes}
+    if HTTPStatus.UNAUTHORIZED in codes and not reply.page:
         raise AuthenticationError(f"the file service refuses the key: {reply_text}; check GOAPI_API_KEY")
     if HTTPStatus.FORBIDDEN in codes and not reply.page:
         raise UploadRefusedError(
             f"the account's plan has no uploads, says the vendor: {reply_text}; give links to files that are "
             "public, or set SEEDANCE_REFERENCE_LINKS=presigned"
         )
-    if HTTPStatus.TOO_MANY_REQUESTS in codes:
+    if codes & {HTTPStatus.TOO_MANY_REQUESTS, *refusals().codes.rate_limit}:
         raise RateLimitError(f"the file service is busy: {reply_text}", retry_after_s=reply.retry_after_s)
     if reply.location or reply.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
         raise AddressError(
             f"the file service's address answers HTTP {reply.status} {reply.location}".rstrip()
             + "; check SEEDANCE_UPLOAD_URL"
         )
-    if HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR and not reply.page:
+    if not reply.page and (is_client_error(reply.status) or is_client_error(reply.code)):
         raise UploadRefusedError(f"the file service refuses the file: {reply_text}")
     raise VendorError(f"the file service answered {reply_text}", retry_after_s=reply.retry_after_s)
 

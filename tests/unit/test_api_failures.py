@@ -125,10 +125,14 @@ def test_the_reason_is_one_line_of_limited_length(task, reason):
         (400, "cannot parse: a policy of trust", "a policy of trust", "invalid"),
         (10000, "a real person stands in image 1", "", "real_person"),
         (400, "uploadresource: timed out", "", "vendor"),
+        (400, "failed to download the reference image: 403", "", "vendor"),
+        (400, "image url is not accessible", "", "vendor"),
+        (400, "图片下载失败", "", "vendor"),
+        (400, "cannot open image 1: unsupported format", "", "invalid"),
         (400, "no", "", "invalid"),
         (400, "invalid request: unknown word; allowed are real-person, moderation", "", "invalid"),
     ],
 )
 def test_a_refused_post_has_a_class_too(code, text, sent, expected):
     """The words count, but those of the request that they quote; then the code (v4)."""
-    assert classify_refusal(code, text, sent=sent) == expected
+    assert classify_refusal({code}, text, sent=sent) == expected

@@ -22,22 +22,40 @@ WORDS = {
         *("You don't have enough credits", "you do not have enough balance", "No credits left"),
         *("credits have run out", "Your balance is low", "Please purchase more credits", "lack of credits"),
         *("InsufficientBalance", "Insufficient wallet", "Account overdue, please pay", "payment required"),
-        *("额度不足", "账户已欠费"),
+        *("额度不足", "账户已欠费", "You don't have sufficient credits", "You've used all your credits"),
+        *("You exceeded your current quota", "monthly quota exceeded", "please top up", "negative balance"),
+        *(
+            "freeze points failed",
+            "failed to deduct credits",
+            "Your subscription has expired",
+            "plan expired",
+        ),
     ),
     PlanLimitError: (
         *("Max running tasks exceeded", "the number of running tasks exceeds the limit 10", "Queue full"),
         *("You already have 2 tasks running", "You have reached the maximum number of tasks in progress"),
         *("Task limit reached", "max_active_tasks exceeded", "parallel limit reached", "任务数已达上限"),
+        *("too many active generations", "exceeded the limit of 2 tasks", "queue limit exceeded"),
+        *("previous task is still running", "please wait for the current task to finish"),
     ),
     RateLimitError: (
         *("Requests are too frequent", "request frequency too high", "QPS limit exceeded", "throttled"),
-        *("too many request", "请求过于频繁"),
+        *("too many request", "请求过于频繁", "Request limit exceeded", "API rate exceeded", "请求频率过高"),
+        *("daily limit reached", "We are currently under heavy load", "high demand", "capacity exceeded"),
+        *("The service is temporarily unavailable", "服务维护中"),
     ),
-    AuthenticationError: ("invalid api key", "API key expired", "Your account has been suspended"),
+    AuthenticationError: (
+        *("invalid api key", "API key expired", "Your account has been suspended", "user is banned"),
+        *("Your account has been temporarily locked", "invalid access token", "Token has expired"),
+        *("authentication failed", "账号被禁用"),
+    ),
     InvalidRequestError: (
         "任务数据无效",
         "unauthorized use of a trademark",
         "the account of events is too long",
+        "the video's frame rate exceeded 60",
+        "the bitrate exceeded 8 Mbit/s",
+        "failed to fetch image 1",
     ),
 }
 
