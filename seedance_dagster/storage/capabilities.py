@@ -105,13 +105,17 @@ CAPABILITIES = (
 """Everything that this program does in a bucket. Multipart uploads are not used."""
 
 
-def policy(bucket: str, prefix: str) -> dict[str, Any]:
-    """Return the IAM policy that allows what the program needs, and no more."""
+def policy(bucket: str, prefix: str, partition: str) -> dict[str, Any]:
+    """Return the IAM policy that allows what the program needs, and no more.
+
+    Args:
+        partition: AWS's name for a group of regions: `aws`, `aws-cn` for China, `aws-us-gov`.
+    """
     permissions = sorted({name for capability in CAPABILITIES for name in capability.permissions})
     objects = [name for name in permissions if name != "s3:ListBucket"]
     folder = f"{prefix}/*" if prefix else "*"
     point = bucket.startswith("arn:")
-    place = bucket if point else f"arn:aws:s3:::{bucket}"
+    place = bucket if point else f"arn:{partition}:s3:::{bucket}"
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -130,9 +134,9 @@ def policy(bucket: str, prefix: str) -> dict[str, Any]:
     }
 
 
-def policy_json(bucket: str, prefix: str) -> str:
+def policy_json(bucket: str, prefix: str, partition: str) -> str:
     """Return `policy` as JSON."""
-    return json.dumps(policy(bucket, prefix), indent=2)
+    return json.dumps(policy(bucket, prefix, partition), indent=2)
 
 
 def examine(store: VideoStore) -> list[Trial]:

@@ -81,14 +81,14 @@ def test_a_full_temporary_folder_is_said_before_anything_is_ordered(services, mo
 
 def test_the_policy_in_the_docs_is_made_from_what_is_tried():
     """The policy in the docs has exactly the permissions that the check tries."""
-    assert f"```json\n{policy_json('videos', 'seedance')}\n```" in PAGE.read_text("utf-8")
+    assert f"```json\n{policy_json('videos', 'seedance', 'aws')}\n```" in PAGE.read_text("utf-8")
     assert all(f"| {capability.name} |" in PAGE.read_text("utf-8") for capability in CAPABILITIES)
 
 
 def test_the_policy_of_an_access_point_names_the_access_point():
     """Its objects are below `object/`, and its ARN is not part of another one."""
     point = "arn:aws-cn:s3:cn-north-1:123456789012:accesspoint/videos"
-    resources = [statement["Resource"] for statement in json.loads(policy_json(point, "p"))["Statement"]]
+    resources = [statement["Resource"] for statement in json.loads(policy_json(point, "p", "aws-cn"))["Statement"]]
     assert resources == [f"{point}/object/p/*", point]
 
 
@@ -118,7 +118,13 @@ def test_the_command_fails_where_nothing_could_be_stored(run, monkeypatch):
     assert run("--json").exit_code == 1
 
 
-def test_the_command_prints_the_policy(run):
-    """The printed policy names the configured bucket and prefix."""
-    allowed = json.loads(run("--policy").output)["Statement"]
-    assert allowed[0]["Resource"] == "arn:aws:s3:::videos/seedance/*"
+@pytest.mark.parametrize(
+    ("region", "partition"), [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+)
+def test_the_command_prints_the_policy(monkeypatch, region, partition):
+    """The printed policy names the configured bucket and prefix, as AWS names them in the bucket's region."""
+    monkeypatch.setenv("SEEDANCE_S3_BUCKET", "videos")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    result = CliRunner().invoke(root, ["check-storage", "--policy"])
+    allowed = json.loads(result.output)["Statement"]
+    assert allowed[0]["Resource"] == f"arn:{partition}:s3:::videos/seedance/*"

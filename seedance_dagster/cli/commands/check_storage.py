@@ -24,7 +24,7 @@ def command(ctx: click.Context, *, policy: bool, as_json: bool) -> None:
     """
     store = Settings.from_environ(command_environ()).open_store()
     if policy:
-        click.echo(policy_json(store.bucket, store.prefix))
+        click.echo(policy_json(store.bucket, store.prefix, store.client.meta.partition))
         return
     trials = examine(store)
     if as_json:
