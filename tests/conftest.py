@@ -108,8 +108,11 @@ def pytest_collection_finish() -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests marked `each_database` on SQLite and on PostgreSQL, all others on SQLite alone."""
-    if "ledger_url" in metafunc.fixturenames and metafunc.definition.get_closest_marker("each_database"):
-        metafunc.parametrize("ledger_url", ["sqlite", "postgresql"], indirect=True)
+    marker = metafunc.definition.get_closest_marker("each_database")
+    if "ledger_url" in metafunc.fixturenames and marker:
+        marks = [pytest.mark.long] if marker.kwargs.get("long") else []
+        databases = ["sqlite", pytest.param("postgresql", marks=marks)]
+        metafunc.parametrize("ledger_url", databases, indirect=True)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from code_location import FAST, QUIET, running_location
 
 from seedance_dagster.ledger.order import State
 
-pytestmark = [pytest.mark.integration, QUIET]
+pytestmark = [pytest.mark.integration, pytest.mark.long, QUIET]
 
 COUNT = 40
 
@@ -31,7 +31,6 @@ def location(s3_server, tmp_path_factory):
         yield location
 
 
-@pytest.mark.long
 def test_a_run_with_references_and_faults_is_clean(location, s3_server, monkeypatch):
     """After all faults, the four sources agree byte by byte."""
     document, done = audit(location, s3_server, monkeypatch, "--deep")
@@ -69,7 +68,6 @@ def repaired(location, planted, damaged, s3_server):
         return document, done
 
 
-@pytest.mark.long
 def test_all_damage_is_found_and_nothing_else(planted, damaged):
     """Seven kinds of damage give seven findings, each about the right order, with cost and advice."""
     document, done = damaged
@@ -96,7 +94,6 @@ def test_without_deep_a_changed_byte_alone_is_not_seen(location, planted, damage
     assert set(kinds(document)) == {pair for pair in kinds(deep) if pair[0] != "bytes_changed"}
 
 
-@pytest.mark.long
 def test_a_repair_leaves_only_what_a_person_must_decide(location, repaired, s3_server, monkeypatch):
     """After a repair and one run only the unmatched task and the vendor's charge are left."""
     document, done = repaired

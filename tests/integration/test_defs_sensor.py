@@ -229,18 +229,22 @@ def settings(location, s3_server):
 
 WRONG = [
     "no key",
+    "a missing bucket",
+    "a newer ledger",
+]
+MORE_WRONG = [
     "a wrong key",
     "an address that is none",
     "no bucket",
-    "a missing bucket",
     "wrong AWS credentials",
     "a ledger that cannot be opened",
     "a ledger of another kind",
-    "a newer ledger",
 ]
 
 
-@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize(
+    "case", [*WRONG, *(pytest.param(case, marks=pytest.mark.long) for case in MORE_WRONG)]
+)
 def test_a_wrong_setting_fails_its_first_run(location, settings, capfd, case):
     """The definitions load, the run fails with a message and without a secret, and nothing is ordered."""
     resources, words = settings[case]

@@ -174,6 +174,7 @@ def test_a_tick_reports_verdicts(location):
     assert accepted.tags[f"dagster/input_data_version/{SET}/videos"] == version
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 def test_an_asset_behind_the_index_is_made_again_when_a_video_comes(location):
     """Automation requests it once for each change of the index."""
@@ -255,6 +256,7 @@ def test_a_run_with_assets_behind_it_fails_where_a_video_is_missing(location):
     assert location.history("videos", "bad", SET) == []
 
 
+@pytest.mark.long
 def test_discarded_videos_are_made_again(location):
     """A discarded video is paid for once more, and no more often than attempts are allowed."""
     tasks, attempts = location.books()["tasks"], len(location.orders("cat", SET))

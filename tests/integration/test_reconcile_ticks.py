@@ -113,7 +113,9 @@ def test_ticks_reconcile_after_every_fault(at):
         }
 
 
-@pytest.mark.parametrize("kind", ["drop", "html-502", "429"])
+@pytest.mark.parametrize(
+    "kind", ["drop", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("html-502", "429"))]
+)
 def test_a_tick_reports_a_history_that_cannot_be_read(at, kind):
     """The order stays uncertain, is never sent again, and is adopted when the history is back."""
     with at() as engine:
@@ -166,7 +168,7 @@ def test_a_history_that_lags_longer_than_the_grace_period_requeues_nothing(at):
         assert len(tasks_of(engine)) == 1
 
 
-@pytest.mark.parametrize("shape", ["wallet", "credit_pack"])
+@pytest.mark.parametrize("shape", ["wallet", pytest.param("credit_pack", marks=pytest.mark.long)])
 def test_a_history_of_finished_tasks_only(at, shape):
     """A task is adopted when it has ended; an order without one is requeued much later."""
     with at(history_lists_unfinished=False, account_shape=shape, render_seconds=600) as engine:

@@ -111,6 +111,7 @@ def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
     assert (tasks(location), objects(location)) == (paid, stored)
 
 
+@pytest.mark.long
 def test_a_lost_home_is_restored_after_its_first_tick(drill, s3_server, monkeypatch):
     """A new instance that met the new ledger empty lets the lost one take its place (m36)."""
     location, _ = drill

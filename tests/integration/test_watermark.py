@@ -84,7 +84,10 @@ def test_without_a_price_nothing_is_ordered(start_engine):
         assert engine.books()["summary"]["tasks"] == 0
 
 
-@pytest.mark.parametrize("fault", ["lost-reply", "500-after", "cut-reply"])
+@pytest.mark.parametrize(
+    "fault",
+    ["lost-reply", *(pytest.param(fault, marks=pytest.mark.long) for fault in ("500-after", "cut-reply"))],
+)
 def test_a_lost_reply_of_the_removal_pays_once(start_engine, fault):
     """The task of a lost reply is adopted by its link to the video, and paid once."""
     with start_engine() as engine:

@@ -88,7 +88,9 @@ def test_the_policy_in_the_docs_is_made_from_what_is_tried():
 def test_the_policy_of_an_access_point_names_the_access_point():
     """Its objects are below `object/`, and its ARN is not part of another one."""
     point = "arn:aws-cn:s3:cn-north-1:123456789012:accesspoint/videos"
-    resources = [statement["Resource"] for statement in json.loads(policy_json(point, "p", "aws-cn"))["Statement"]]
+    resources = [
+        statement["Resource"] for statement in json.loads(policy_json(point, "p", "aws-cn"))["Statement"]
+    ]
     assert resources == [f"{point}/object/p/*", point]
 
 

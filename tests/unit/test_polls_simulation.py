@@ -46,6 +46,7 @@ def test_without_a_history_the_load_still_counts():
     assert simulated("none").figures.mean_lag < simulated("none", planned=False).figures.mean_lag
 
 
+@pytest.mark.long
 def test_a_history_that_is_a_little_late_or_partial_still_helps():
     """Tasks that it does not show are polled as without it."""
     alone = simulated("none").figures.mean_lag

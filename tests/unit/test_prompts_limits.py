@@ -84,7 +84,10 @@ def same_text(length: int, rows: int) -> pa.Table:
     ("make_table", "message"),
     [
         (partial(same_text, 1, 100_001), "contains more than 100000 prompts: split it into several files"),
-        (partial(same_text, 120 * 1024**2, 1), "unpacks to 120 MB; allowed are 100 MB"),
+        pytest.param(
+            *(partial(same_text, 120 * 1024**2, 1), "unpacks to 120 MB; allowed are 100 MB"),
+            marks=pytest.mark.long,
+        ),
         (partial(same_text, 2 * 1024**2, 1_000), "unpacks to 2000 MB; allowed are 100 MB"),
         (
             partial(pa.table, {"prompt": ["x"], **{f"c{n}": [1] for n in range(1_000)}}),

@@ -44,7 +44,9 @@ def test_importing_the_package_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("scores", ["[]", '[cuts, phash, motion: ">=0.1"]'])
+@pytest.mark.parametrize(
+    "scores", [pytest.param("[]", marks=pytest.mark.long), '[cuts, phash, motion: ">=0.1"]']
+)
 def test_loading_definitions_imports_nothing_that_only_runs_need(tmp_path, scores):
     """Libraries for HTTP, SQL, S3 and video are imported by the first step or tick."""
     text = f"{{name: spots, scores: {scores}, prompts: [{{id: cat, prompt: a cat}}]}}"
