@@ -66,7 +66,20 @@ _LIKE, _SHORTEST_TYPO, _SHORTEST_PLURAL = 0.9, 6, 4
 _LONGEST_NAME, _LONGEST_VALUE = 60, 4000  # longer ones resemble nothing, and would take seconds to compare
 _OBJECT = re.compile(r"""\s*\[?\s*\{\s*["'][^"']+["']\s*:""")
 _NAME_INSIDE = re.compile(rf"""["']({"|".join(REQUEST_FIELDS)})["']\s*:""")
-_FOREIGN_SETTINGS = {"seed", "negativeprompt", "fps", "cfgscale", "guidancescale", "camerafixed"}
+_FOREIGN_SETTINGS = frozenset(
+    {
+        *("seed", "negativeprompt", "fps", "framerate", "cfg", "cfgscale", "guidance", "guidancescale"),
+        *("camerafixed", "cameracontrol", "width", "height", "numframes", "steps", "numinferencesteps"),
+        *("sampler", "scheduler", "strength", "motionstrength", "motionbucketid", "enhanceprompt"),
+        *("promptoptimizer", "promptextend", "loop"),
+    }
+)
+_SWITCHES = frozenset(
+    {
+        *("enabled", "disabled", "enable", "disable", "active", "inactive", "skip", "skipped", "ignore"),
+        *("ignored", "exclude", "excluded", "include", "included", "deleted", "archived", "approved"),
+    }
+)
 
 
 def _key(name: str) -> str:
@@ -196,3 +209,13 @@ def _allowed() -> tuple[Mapping[str, str], Mapping[str, str]]:
 def is_foreign_setting(name: str) -> bool:
     """Return True for a setting of other video APIs that the vendor does not have."""
     return len(name) <= _LONGEST_NAME and _key(name) in _FOREIGN_SETTINGS
+
+
+def is_switch(name: str) -> bool:
+    """Return True for a name that may be meant to say which rows to order.
+
+    Example:
+        >>> is_switch("is_active"), is_switch("Skip?"), is_switch("activity")
+        (True, True, False)
+    """
+    return len(name) <= _LONGEST_NAME and _key(name).removeprefix("is") in _SWITCHES

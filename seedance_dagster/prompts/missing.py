@@ -1,4 +1,4 @@
-"""Texts that pandas, R, databases and spreadsheets write in place of a missing value."""
+"""Texts that stand in the place of a prompt: missing values, totals, templates, formulas, names of files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,49 @@ _MISSING = frozenset(
         *("\\n", "(null)", "<null>", "[null]", "(none)", "<none>", "(blank)", "(empty)"),
     }
 )
-_NOT_WRITTEN = frozenset({"todo", "tbd", "tba", "tbc", "wip", "xxx", "placeholder", "loading..."})
-_NOT_FILLED = re.compile(
-    r"\{\{?\s*[\w.-]+\s*\}\}?|\$\{?\w+\}?|%\(?\w*\)?s|<\w+>|<(?:insert|enter|add|your)\b[^<>]*>"
-    r"|\[object Object\]",
-    re.IGNORECASE,
+_LONGEST_WORDS = 40
+_WORDS = frozenset(
+    {
+        # a missing value with points or in brackets, and a truth value
+        *("nan", "na", "n a", "n v t", "k a", "null", "none", "nil", "undefined", "true", "false"),
+        # to be written
+        *("todo", "tbd", "tba", "tbc", "wip", "xxx", "fixme", "placeholder", "loading", "text", "string"),
+        *(
+            "prompt",
+            "prompts",
+            "text prompt",
+            "prompt text",
+            "your prompt",
+            "your prompt here",
+            "prompt here",
+        ),
+        *("add prompt", "enter prompt", "insert prompt", "insert prompt here", "prompt goes here"),
+        # the last row of a sheet
+        *("total", "totals", "grand total", "subtotal", "sum", "average", "gesamt", "summe", "gesamtsumme"),
+        *("zwischensumme", "totale", "totaal", "suma", "somme", "итого", "всего", "合计", "总计", "小计"),
+        *("合計", "総計", "합계"),
+        # the row above
+        *("ditto", "idem", "same", "same as above", "as above", "see above", "s o", "wie oben", "siehe oben"),
+        "同上",
+    }
 )
+_NO_LETTERS = re.compile(r"[\W\d_]+")
+_NOT_PROMPTS = tuple(
+    re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    for pattern in (
+        # templates that nothing filled
+        r"\{\{?\s*[\w.-]+\s*\}\}?|\$\{?\w+\}?|%\(?\w*\)?s|<\w+>|<(?:insert|enter|add|your)\b[^<>]*>",
+        r"\[object Object\]|lorem ipsum\b.*",
+        # a formula, or LibreOffice's error of one
+        r"=\s?(?:[\"'(+-]|\$?[a-z]{1,3}\$?\d|[a-z._]+[(!]).*|Err:\d{3}",
+        # an address or the name of a file
+        r"(?:https?|s3|gs|file)://\S+|data:\S+|\S+\.(?:png|jpe?g|webp|gif|bmp|heic|mp4|mov|webm|mp3|wav)",
+        # a value as Python or JSON writes it
+        r"b(['\"]).*\1|\[\s*(['\"]).*\2\s*\]|\((['\"]).*\3,\)|\{.*['\"]prompt['\"]\s*:.*\}",
+    )
+)
+_SHEET_ERROR = re.compile(r"#[A-ZÀ-Þ][A-ZÀ-Þ0-9/_]*[!?]?")  # #REF!, in German #BEZUG!
 _SYMBOLS = ("Sm", "Sc", "Sk", "Cf")  # all but pictures: an emoji may be a prompt
-_SHEET_ERROR = re.compile(r"#[A-ZÀ-Þ][A-ZÀ-Þ0-9/]*[!?]?")  # #REF!, in German #BEZUG!
 
 
 def is_missing(text: str) -> bool:
@@ -33,16 +68,17 @@ def is_missing(text: str) -> bool:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return True for a text that is not a prompt: a missing value, an error, a template, or punctuation.
+    """Return True for a text that is not a prompt, such as a missing value, a total or a formula.
 
     Example:
-        >>> is_placeholder("#REF!"), is_placeholder("---"), is_placeholder("A cat")
+        >>> is_placeholder("#REF!"), is_placeholder("Total: 12"), is_placeholder("A cat")
         (True, True, False)
     """
     return (
         is_missing(text)
-        or text.casefold() in _NOT_WRITTEN
-        or any(pattern.fullmatch(text) for pattern in (_SHEET_ERROR, _NOT_FILLED))
+        or (len(text) <= _LONGEST_WORDS and _NO_LETTERS.sub(" ", text.casefold()).strip() in _WORDS)
+        or _SHEET_ERROR.fullmatch(text) is not None
+        or any(pattern.fullmatch(text) for pattern in _NOT_PROMPTS)
         or all(map(_is_punctuation, text))
     )
 

@@ -16,6 +16,7 @@ from seedance_dagster.api.limits import Limits, TaskType
 from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
 from seedance_dagster.counting import counted
 from seedance_dagster.prompts.identity import default_resolution, normalized_text
+from seedance_dagster.prompts.misread import misread_part
 from seedance_dagster.prompts.missing import is_placeholder
 from seedance_dagster.prompts.problems import not_a_boolean, shown, shown_number
 from seedance_dagster.prompts.references import read_references
@@ -29,7 +30,6 @@ Report = Callable[..., None]
 
 _UNSENDABLE = re.compile("[\0-\x08\x0c\x0e-\x1f\x7f-\x9f\ufffd\ud800-\udfff]")  # all but tab and line ends
 _LOST = re.compile("[\x80-\x9f\ufffd]")
-_MISREAD = re.compile("[\xc2\xc3][\xa1-\xbf]|\xe2\u20ac.?")  # UTF-8 that was read as Windows-1252
 _FLAGS = (
     dict.fromkeys(("ratio", "rt", "ar", "aspect"), "aspect_ratio")
     | dict.fromkeys(("dur", "duration"), "duration")
@@ -141,10 +141,10 @@ def check_text(value: Any, limits: Limits, report: Report) -> str:
             else f": {name}"
         )
         report("prompt", f"contains characters that cannot be sent{lost}")
-    elif not text.isascii() and (misread := _MISREAD.search(text)):
+    elif misread := misread_part(text):
         report(
             "prompt",
-            f"contains {misread[0]!r}, where a letter was lost in another encoding; write it again, or "
+            f"contains {misread!r}, where a letter was lost in another encoding; write it again, or "
             "export the file as UTF-8 once more",
         )
     for flag in dict.fromkeys(_FLAG.findall(text) if "--" in text else ()):

@@ -10,7 +10,13 @@ from typing import Any
 from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row
 from seedance_dagster.prompts.formats.json_text import parse_json
-from seedance_dagster.prompts.lookalikes import field_meant, field_of_value, holds_objects, is_foreign_setting
+from seedance_dagster.prompts.lookalikes import (
+    field_meant,
+    field_of_value,
+    holds_objects,
+    is_foreign_setting,
+    is_switch,
+)
 from seedance_dagster.prompts.missing import is_missing
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 from seedance_dagster.prompts.tags import tag_text
@@ -206,6 +212,11 @@ def _value_problems(
             yield Problem(source=source, field=f"column {shown(column)}", message=message)
         elif is_foreign_setting(column):
             message = "is kept as a tag and changes no video: the vendor has no such setting"
+            yield Problem(source=source, field=f"column {shown(column)}", message=message, severity="warning")
+        elif is_switch(column):
+            message = (
+                "is kept as a tag: every row is ordered, whatever it says; delete rows that should not be"
+            )
             yield Problem(source=source, field=f"column {shown(column)}", message=message, severity="warning")
 
 

@@ -12,6 +12,7 @@ _WIDE_MARKS = {
     "UTF-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),  # first: UTF-16's mark is a part of it
     "UTF-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
 }
+_MARK_READ_AS_TEXT = "ï»¿"  # by a program that read UTF-8 as Windows-1252, and saved it again
 _OTHER_KINDS = {
     b"PK\x03\x04": "an Excel workbook or another zip file",
     b"\xd0\xcf\x11\xe0": "a file of an old Office version",
@@ -50,7 +51,7 @@ def decode(content: bytes) -> str:
             )
     if _HTML.match(content):
         raise UnreadableError("is an HTML page, such as one that asks to log in; download the file itself")
-    text = _utf8(content).lstrip("\ufeff")
+    text = _utf8(content).lstrip("\ufeff").removeprefix(_MARK_READ_AS_TEXT)
     _check_is_merged("\n" + text)
     return text
 
