@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage
 
 _WIDE = 200  # so that no URL in a table is cut
+_LEAST = 80  # a table in fewer columns loses its texts, while a terminal only breaks longer lines
 _STYLED_ROWS = 500
 
 
 def console(*, width: int = _WIDE) -> Console:
-    """Return a console on standard output; in a file or pipe it is `width` columns wide."""
+    """Return a console on standard output, at least 80 columns wide; in a file or pipe, `width` columns."""
     out = Console(highlight=False, markup=False)  # what is printed comes from files and replies
-    return out if out.is_terminal else Console(highlight=False, markup=False, width=width)
+    if out.is_terminal and out.width >= _LEAST:
+        return out
+    return Console(highlight=False, markup=False, width=_LEAST if out.is_terminal else width)
 
 
 def print_json(value: Any) -> None:
@@ -38,12 +41,13 @@ def print_json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], *, numbers: Sequence[str] = ()) -> Table:
-    """Return an empty table; columns named in `numbers` are aligned to the right."""
+    """Return an empty table; columns named in `numbers` are aligned to the right, on one line."""
     rows = Table(
         title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD
     )
     for column in columns:
-        rows.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        number = column in numbers
+        rows.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number)
     return rows
 
 

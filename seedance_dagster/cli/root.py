@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -95,5 +96,7 @@ def root(*, env_file: Path | None) -> None:
         use_env_file(env_file)
     from stamina import instrumentation  # noqa: PLC0415  --help needs no import
 
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        click.get_current_context().color = False  # as rich does; click has no such rule
     # With Dagster's structlog it would print retries on standard output, among a command's JSON.
     instrumentation.set_on_retry_hooks([])

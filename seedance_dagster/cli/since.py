@@ -34,7 +34,7 @@ class Age(click.ParamType[timedelta]):
 
 
 class Since(click.ParamType[datetime]):
-    """A time in UTC; with `whole_days` the start of its day."""
+    """A time in UTC that has passed; with `whole_days` the start of its day."""
 
     name = "time"
 
@@ -45,14 +45,17 @@ class Since(click.ParamType[datetime]):
         """Return the time in a text; fail if it is not one."""
         if isinstance(value, datetime):
             return value
-        ago = _AGO.fullmatch(value)
+        ago, now = _AGO.fullmatch(value), datetime.now(UTC)
         try:
             time = (
-                datetime.now(UTC) - timedelta(**{_UNITS[ago.group(2)]: int(ago.group(1))})
+                now - timedelta(**{_UNITS[ago.group(2)]: int(ago.group(1))})
                 if ago
                 else datetime.fromisoformat(value)
             )
             time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time; write 2026-04-06, 2026-04-06T18:00, 7d or 24h", param, ctx)
+        if time > now:
+            # Nothing was ordered since then, which would look as if all were well.
+            self.fail(f"{value!r} is in the future: it is {now:%Y-%m-%d %H:%M} in UTC", param, ctx)
         return time.replace(hour=0, minute=0, second=0, microsecond=0) if self._whole_days else time

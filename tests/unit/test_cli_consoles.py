@@ -8,8 +8,11 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
 from seedance_dagster.cli.output import console, print_json, table
+from seedance_dagster.cli.root import root
+from seedance_dagster.ledger.order import State
 
 TEXTS = ["a cat \U0001f320", "\u732b", "caf\xe9", "[/x]", "[red]not red[/red]", "[link=https://x.example]x"]
 
@@ -47,6 +50,19 @@ def test_json_is_utf8_on_any_console(monkeypatch, encoding):
     monkeypatch.setattr("sys.stdout", stream)
     print_json({"texts": TEXTS})
     assert json.loads(stream.printed().decode("utf-8")) == {"texts": TEXTS}
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR=1", "TERM=dumb"])
+def test_no_color_means_none(ledger, ledger_url, orders, tmp_path, monkeypatch, variable):
+    """A terminal without colour, or a person who wants none, gets none, whichever library prints."""
+    orders.make(State.REJECTED, "cat")
+    monkeypatch.setattr("os.environ", {"SEEDANCE_LEDGER_URL": ledger_url})
+    monkeypatch.chdir(tmp_path)
+    assert "\x1b[31m" in CliRunner().invoke(root, ["status"], color=True).stdout
+    monkeypatch.setenv(*variable.split("="))
+    done = CliRunner().invoke(root, ["status"], color=True)
+    assert "Problem" in done.stdout
+    assert "\x1b" not in done.stdout
 
 
 def test_brackets_are_printed_as_they_are(capsys):

@@ -6,9 +6,10 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 
+import click
 import pytest
 
-from seedance_dagster.cli.output import console, print_json, print_table, span
+from seedance_dagster.cli.output import console, print_json, print_table, span, table
 from seedance_dagster.money import format_usd
 
 
@@ -56,6 +57,23 @@ def test_a_long_table_has_the_same_cells_in_plain_lines(capsys: pytest.CaptureFi
     assert lines[0] == "  cat-0      video           0.00"
     assert lines[7] == "  cat-7      video of \u732b     0.70", "a wide letter takes two columns"
     assert [tuple(line.split()) for line in lines[8:]] == rows[8:]
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+def test_a_narrow_terminal_hides_nothing(monkeypatch, columns: int) -> None:
+    """Numbers stay whole, and no column is lost: a line that is too long for a terminal is broken by it."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    titles = ("Day", "Kind of video", "Points", "USD", "Penalties")
+    rows = table("Charges", titles, numbers=titles[2:])
+    rows.add_row(
+        "2026-11-28", "a video of a cat that walks through a garden", "10,007,200,000", "1000.72", "0.00"
+    )
+    out = console()
+    with out.capture() as captured:
+        out.print(rows)
+    words = click.unstyle(captured.get()).split()
+    assert {"10,007,200,000", "1000.72", "0.00", "Penalties", "2026-11-28", "garden"} <= set(words), words
 
 
 def test_a_short_table_is_styled(capsys: pytest.CaptureFixture[str]) -> None:

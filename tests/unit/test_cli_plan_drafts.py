@@ -1,4 +1,4 @@
-"""The `plan` command on a set with drafts."""
+"""The `plan` command on a set with drafts, and on one that varies."""
 
 from __future__ import annotations
 
@@ -33,3 +33,16 @@ def test_plan_shows_what_drafts_save(tmp_path: Path, monkeypatch: pytest.MonkeyP
     shown = " ".join(run("plan", "cats").stdout.split())
     assert "3 drafts: " in shown
     assert f"so drafts save {everything - all_drafts:.2f} USD" in shown
+
+
+def test_an_upper_bound_of_a_variant_is_shown_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run measures input videos; until then the longest that are allowed count."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path)})
+    (tmp_path / "cats.yaml").write_text(
+        "name: cats\ndefaults: {task_type: seedance-2}\nmatrix: {duration: [4, 10]}\nprompts:\n"
+        "  - {prompt: a cat like @video1, mode: omni_reference, video_urls: [https://cdn.example.com/a.mp4]}\n"
+    )
+    shown = [line.split() for line in run("plan", "--prompts", "cats.yaml").stdout.splitlines()]
+    [ten] = [words for words in shown if words[:2] == ["duration", "10"]]
+    assert ten[2:5] == ["1", "up", "to"]

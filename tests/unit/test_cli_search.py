@@ -29,7 +29,9 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock) -> Iterator[L
     orders = traced_orders(ledger, clock)
     wanted = {"owl": PartitionRequest("f-owl", tags={"campaign": "autumn"})}
     ledger.partitions.update("birds", wanted)
-    stored = orders.make(State.STORED, "cat", request=request("A cat walks slowly in a Garden"))
+    stored = orders.make(
+        State.STORED, "cat", charged=4_001_000, request=request("A cat walks slowly in a Garden")
+    )
     orders.make(State.SUBMITTED, "dog", request=request("A dog digs in the garden"))
     ledger.verdicts.give("spots", {"cat": Judgement(Verdict.ACCEPTED, "calm light")}, reviewer="ann")
     caption = ScoreResult(
@@ -70,7 +72,7 @@ def test_a_table_says_what_a_video_cost_and_what_was_decided():
     """One line for each partition; where there are more than fit, the last line says so."""
     lines = search("garden").stdout.splitlines()
     [cat] = [line.split() for line in lines if " cat " in line]
-    assert cat[:5] == ["spots", "cat", "stored", "accepted", "0.40"]
+    assert cat[:5] == ["spots", "cat", "stored", "accepted", "0.4001"]
     assert lines[-1] == "2 partitions"
     assert search("garden", "--limit", "1").stdout.splitlines()[-1] == "the newest 1; --limit shows more"
     assert search("zebra").stdout == (

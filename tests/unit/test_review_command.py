@@ -19,7 +19,7 @@ from seedance_dagster.review.conditions import ConditionError, read_condition
 def run(ledger, ledger_url, orders, tmp_path, monkeypatch):
     """A ledger with three videos of the set spots, and `review` to run on it."""
     orders.make_many(State.STORED, "cat", "dog", tags={"campaign": "spring"})
-    orders.make(State.STORED, "owl")
+    orders.make(State.STORED, "owl", charged=3_175_000)
     orders.make(State.SUBMITTED, "fox")
     monkeypatch.setattr("os.environ", {"SEEDANCE_LEDGER_URL": ledger_url, "USER": "ann", "LOGNAME": "ann"})
     monkeypatch.chdir(tmp_path)
@@ -41,6 +41,7 @@ def test_verdicts_are_given_listed_and_taken_back(run):
     assert run("undo", "spots", "owl").stdout == "spots: 1 undecided\n"
     shown = run("list", "spots").stdout
     assert "calm" in shown
+    assert "0.3175" in shown, "as in `spend`"
     assert "1 accepted, 1 discarded, 1 undecided" in shown
 
 

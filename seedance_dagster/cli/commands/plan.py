@@ -173,7 +173,7 @@ def _variants(plan: Plan) -> Table:
     rows = table("By variant", ("Varies", "Value", "Videos", "New USD"), numbers=("Videos", "New USD"))
     for cost in plan.variants:
         usd = format_usd(points_to_usd(cost.points))
-        rows.add_row(cost.axis, cost.value, str(cost.videos), usd)
+        rows.add_row(cost.axis, cost.value, str(cost.videos), usd if cost.exact else f"up to {usd}")
     return rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from seedance_dagster.cli.output import console, print_json, printable, table
 from seedance_dagster.cli.videos import check_has_videos
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.verdict import GivenVerdict, Judgement, Verdict
+from seedance_dagster.money import format_usd
 from seedance_dagster.review.conditions import ConditionError, read_condition, select
 from seedance_dagster.review.listing import ReviewedVideo, reviewed_videos
 from seedance_dagster.review.sheets import MAX_NOTE, read_sheet, write_sheet
@@ -227,7 +229,7 @@ def _show(videos: Sequence[ReviewedVideo]) -> None:
     columns = ("Partition", "Verdict", "Reviewer", "Note", "Model", "USD", "Prompt")
     rows = table("", columns, numbers=("USD",))
     for video in videos:
-        cost = "" if video.cost_usd is None else f"{video.cost_usd:.2f}"
+        cost = "" if video.cost_usd is None else format_usd(Decimal(str(video.cost_usd)))
         prompt = printable(video.prompt)
         values = (
             video.partition,

@@ -17,7 +17,7 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.tiles.filter import TileFilter
 from seedance_dagster.ledger.tiles.text import CAPTION, words_of
 from seedance_dagster.ledger.tiles.tiles import Tile
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import format_usd, points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
 
 _LIMIT = 50
@@ -105,7 +105,7 @@ def _show(shown: list[dict[str, Any]], *, more: bool) -> None:
                     video["partition"],
                     video["state"],
                     video["verdict"] or "",
-                    "" if video["cost_usd"] is None else f"{video['cost_usd']:.2f}",
+                    "" if video["cost_usd"] is None else format_usd(video["cost_usd"]),
                     prompt if len(prompt) <= _PROMPT else f"{prompt[: _PROMPT - 1]}…",
                 ),
             )

@@ -15,7 +15,7 @@ from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.counting import counted
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.binding import check_ledger, rebind
-from seedance_dagster.defs.steps.known_sets import sets_without_file
+from seedance_dagster.defs.steps.known_sets import sets_from_assets, sets_without_file
 from seedance_dagster.defs.steps.partitions import SyncReport, sync_all
 from seedance_dagster.defs.steps.prune import Pruned, leftovers, prune
 from seedance_dagster.defs.steps.sources import claim_sources, take_sources
@@ -69,8 +69,10 @@ def command(
     names = sorted(source.places)
     with dagster_of(settings) as instance, settings.services() as services:
         if use_this_ledger:
-            _use_ledger(instance, services.ledger, names, yes=yes)
+            _use_ledger(instance, services.ledger, sorted({*names, *sets_from_assets(instance)}), yes=yes)
         if use_these_prompts:
+            if not names:
+                raise click.ClickException(f"nothing was changed\n{format_problems(loaded.problems)}")
             _use_prompts(instance, source.places, yes=yes)
         refused = claim_sources(instance, "", source.places)
         check_ledger(instance, services.ledger, source.places.keys() - refused.keys())
@@ -106,7 +108,8 @@ def _show(report: SyncReport, pruned: Pruned, names: Sequence[str]) -> None:
         changes = (report.added, report.removed, report.edited)
         rows.add_row(name, *(str(counts.get(name, 0)) for counts in changes))
     out = console()
-    out.print(rows)
+    if names:
+        out.print(rows)
     for sentence in () if pruned.partitions else report.kept_sentences:
         out.print(sentence, markup=False)
     for name, partitions in pruned.partitions.items():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -34,12 +34,14 @@ class VariantCost:
         value: The value.
         videos: All videos, existing ones included.
         points: The cost of the new orders at current prices, in points.
+        exact: False where that is an upper bound.
     """
 
     axis: str
     value: str
     videos: int
     points: int
+    exact: bool
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,13 @@ class Plan:
     @property
     def variants(self) -> list[VariantCost]:
         """Videos and costs by each value of the set's matrix; empty for a set without one."""
-        videos, points = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        quotes = defaultdict[tuple[str, str], list[Quote]](list)
         for priced in self.quotes:
             for pair in priced.partition.variant.items():
-                videos[pair] += 1
-                points[pair] += priced.estimate.points if priced.is_new else 0
+                quotes[pair].append(priced)
         # In the order of the file, one axis after the other.
-        by_axis = sorted(videos, key=lambda pair: pair[0])
-        return [VariantCost(*pair, videos[pair], points[pair]) for pair in by_axis]
+        by_axis = sorted(quotes, key=lambda pair: pair[0])
+        return [_variant_cost(*pair, quotes[pair]) for pair in by_axis]
 
     def ordered_as(self, priced: Quote) -> str | None:
         """Return the partition that a prompt's order is made for; None for its own."""
@@ -131,3 +132,9 @@ def plan_together(services: Services, plans: Iterable[Plan]) -> BudgetCheck:
         if priced.is_new
     }
     return budget_check(services, list(new.values()), services.policy.budgets)
+
+
+def _variant_cost(axis: str, value: str, quotes: Sequence[Quote]) -> VariantCost:
+    new = [priced.estimate for priced in quotes if priced.is_new]
+    points, exact = sum(estimate.points for estimate in new), all(estimate.exact for estimate in new)
+    return VariantCost(axis, value, len(quotes), points, exact=exact)
