@@ -32,7 +32,8 @@ def valid_base_url(base_url: str, name: str = "GOAPI_BASE_URL", example: str = "
     """
     try:
         url = httpx.URL(base_url)
-    except httpx.InvalidURL:
+        url.host.encode("idna")  # as the resolver does: no empty or overlong part
+    except (httpx.InvalidURL, UnicodeError):
         url = httpx.URL("")
     plain = not url.userinfo and not set("?#") & set(base_url)
     if not plain or not url.host or url.scheme not in ("http", "https"):

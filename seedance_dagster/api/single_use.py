@@ -1,4 +1,8 @@
-"""The transport of paid POSTs: a connection for each, and a last look before the request leaves."""
+"""The transport of paid POSTs: a connection for each, and a last look before the request leaves.
+
+Its parser, h11, also accepts heads that aiohttp refuses; each connection carries one request, so that does no
+harm.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,12 @@ import h11
 import httpx
 
 from seedance_dagster.api.last_look import LastLook
+from seedance_dagster.api.transport import MAX_HEAD_BYTES
 from seedance_dagster.net.outbound import proxy_for, tls_context
 
 _CONNECT_S = 30.0
+_NEXT_ADDRESS_S = 0.25  # as RFC 8305 says: the first address may lead nowhere, such as IPv6 in a container
 _READ_BYTES = 64 * 1024
-_MAX_HEAD_BYTES = 100 * 1024
 
 
 class SingleUseTransport(httpx.AsyncBaseTransport):
@@ -43,13 +48,14 @@ class SingleUseTransport(httpx.AsyncBaseTransport):
 
     async def _connect(self, url: httpx.URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if url.scheme == "http":  # on this machine only
-            return await asyncio.open_connection(url.host, url.port or 80)
+            return await _open(url.host, url.port or 80)
         if self._tls is None:
             self._tls = tls_context()
         proxy = proxy_for(str(url))
         if proxy is None:
-            return await asyncio.open_connection(url.host, url.port or 443, ssl=self._tls)
-        reader, writer = await self._tunnel(httpx.URL(proxy), f"{url.host}:{url.port or 443}")
+            return await _open(url.host, url.port or 443, tls=self._tls)
+        target = url.netloc.decode() + ("" if url.port else ":443")
+        reader, writer = await self._tunnel(httpx.URL(proxy), target)
         await writer.start_tls(self._tls, server_hostname=url.host)
         return reader, writer
 
@@ -59,7 +65,7 @@ class SingleUseTransport(httpx.AsyncBaseTransport):
         """Open a connection through a proxy."""
         tls = self._tls if proxy.scheme == "https" else None
         port = proxy.port or (443 if tls else 80)
-        reader, writer = await asyncio.open_connection(proxy.host, port, ssl=tls)
+        reader, writer = await _open(proxy.host, port, tls=tls)
         headers = [("Host", target)]
         if proxy.username:
             login = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
@@ -96,7 +102,7 @@ class _Exchange(httpx.AsyncByteStream):
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
 
     async def send(self, request: httpx.Request, last_look: LastLook) -> None:
         head = h11.Request(
@@ -138,11 +144,24 @@ class _Exchange(httpx.AsyncByteStream):
         self._writer.transport.abort()
 
     async def _next_event(self) -> object:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
-            self._http.receive_data(await self._reader.read(_READ_BYTES))
+        more = b"-"
+        try:
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                more = await self._reader.read(_READ_BYTES)
+                self._http.receive_data(more)
+        except h11.RemoteProtocolError:
+            if more:
+                raise
+            raise httpx.ReadError("the connection ended early") from None
         if isinstance(event, h11.ConnectionClosed):
-            raise httpx.RemoteProtocolError("the connection ended without a reply")
+            raise httpx.ReadError("the connection ended early")
         return event
+
+
+async def _open(
+    host: str, port: int, *, tls: ssl.SSLContext | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(host, port, ssl=tls, happy_eyeballs_delay=_NEXT_ADDRESS_S)
 
 
 @contextlib.contextmanager

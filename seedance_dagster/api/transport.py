@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
+import socket
+import ssl
 
 import aiohttp
 import httpx
@@ -13,6 +17,9 @@ from seedance_dagster.api.body import read_body
 from seedance_dagster.api.errors import GatewayError, RateLimitError, TransportError, VendorError
 from seedance_dagster.api.replies import Reply, read_reply
 from seedance_dagster.net.outbound import proxy_for, tls_context
+
+MAX_HEAD_BYTES = 100 * 1024
+"""Cookies and policies of gateways grow; a head that a POST's reply may have, a poll's may have too."""
 
 NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
 """The errors of a request that gets no reply; the aiohttp transport passes some of aiohttp's on unchanged."""
@@ -38,6 +45,8 @@ def default_transport(base_url: str, *, timeout_s: float) -> httpx.AsyncBaseTran
             connector=aiohttp.TCPConnector(limit=100, ssl=tls_context()),
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=MAX_HEAD_BYTES,
+            max_field_size=MAX_HEAD_BYTES,
             trust_env=False,
             proxy=proxy,
         )
@@ -46,12 +55,33 @@ def default_transport(base_url: str, *, timeout_s: float) -> httpx.AsyncBaseTran
     return AiohttpTransport(verify=tls_context(), client=session)
 
 
-async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, *, timeout_s: float) -> Reply:
+async def exchange(
+    transport: httpx.AsyncBaseTransport,
+    request: httpx.Request,
+    *,
+    timeout_s: float,
+    lenient: httpx.AsyncBaseTransport | None = None,
+) -> Reply:
     """Send a request and read its reply.
+
+    Args:
+        transport: The transport.
+        request: The request.
+        timeout_s: Longest time, in seconds.
+        lenient: Sends it again where aiohttp refuses the head of the answer, such as one with two lengths.
 
     Raises:
         httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError: There is no reply.
     """
+    try:
+        return await _exchange(transport, request, timeout_s)
+    except NETWORK_ERRORS as error:
+        if lenient is None or not isinstance(_of_aiohttp(error), aiohttp.ClientResponseError):
+            raise
+    return await _exchange(lenient, request, timeout_s)
+
+
+async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, timeout_s: float) -> Reply:
     async with asyncio.timeout(timeout_s):
         response = await transport.handle_async_request(request)
         async with contextlib.aclosing(response):
@@ -68,7 +98,48 @@ def retry_delay(error: Exception) -> bool | float:
     return isinstance(error, RateLimitError | GatewayError | TransportError | VendorError)
 
 
-def failure_name(error: Exception) -> str:
-    """Return the name of aiohttp's underlying error, since its transport reports nearly all as timeouts."""
-    cause = error.__cause__
-    return type(cause if isinstance(cause, aiohttp.ClientError) else error).__name__
+def failure_reason(error: Exception) -> str:  # noqa: C901, PLR0911  a table reads best flat
+    """Return why a request got no reply, for people."""
+    match _cause(error):
+        case aiohttp.ClientHttpProxyError(status=status):
+            return f"the proxy refuses the connection (HTTP {status})"
+        case aiohttp.ClientProxyConnectionError():
+            return "the proxy accepts no connection"
+        case socket.gaierror():
+            return "the host's name cannot be resolved"
+        case ssl.SSLCertVerificationError() as refused:
+            unknown = "self" in refused.verify_message or "issuer" in refused.verify_message
+            advice = "; name your own certificates in REQUESTS_CA_BUNDLE" if unknown else ""
+            return f"its certificate is not trusted ({refused.verify_message}){advice}"
+        case ssl.SSLError() as refused:
+            return f"the encryption failed ({refused.reason or type(refused).__name__})"
+        case TimeoutError() | httpx.TimeoutException():
+            return "no answer in time"
+        case aiohttp.ClientResponseError() | httpx.RemoteProtocolError():
+            return "the answer is not valid HTTP"
+        case ConnectionResetError() | BrokenPipeError() | aiohttp.ClientError():
+            return "the connection ended early"
+        case OSError(errno=None | errno.ECONNREFUSED):
+            return "it accepts no connection"
+        case OSError(errno=int(number)):
+            return os.strerror(number).lower()
+        case other:
+            return str(other) or type(other).__name__
+
+
+def _cause(error: Exception) -> Exception:
+    """Return the error at the bottom, which aiohttp and its transport wrap."""
+    match _of_aiohttp(error):
+        case aiohttp.ClientProxyConnectionError() as proxy_error:
+            return proxy_error
+        case aiohttp.ClientConnectorCertificateError() as refused:
+            return refused.certificate_error
+        case aiohttp.ClientConnectorError() as refused:
+            return refused.os_error
+        case other:
+            return other
+
+
+def _of_aiohttp(error: Exception) -> Exception:
+    """Return the error of aiohttp, since its transport reports nearly all as timeouts."""
+    return error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error

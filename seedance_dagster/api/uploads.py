@@ -29,7 +29,7 @@ from seedance_dagster.api.transport import (
     NETWORK_ERRORS,
     default_transport,
     exchange,
-    failure_name,
+    failure_reason,
     retry_delay,
 )
 
@@ -101,7 +101,7 @@ class FileService:
             reply = await exchange(transport, request, timeout_s=self._timeout_s)
         except NETWORK_ERRORS as error:
             raise TransportError(
-                f"no answer from the file service {self._url}: {failure_name(error)}"
+                f"no answer from the file service {self._url}: {failure_reason(error)}"
             ) from None
         finally:
             if self._transport is None:

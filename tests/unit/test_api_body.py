@@ -83,6 +83,27 @@ async def test_a_reply_that_cannot_be_unpacked_is_a_lost_one(encoding):
             await api.create_task(REQUEST)
 
 
+@pytest.mark.parametrize(
+    "packed",
+    [gzip.compress(TASK[:50]) + gzip.compress(TASK[50:]), gzip.compress(TASK)[:-8], zlib.compress(TASK)],
+    ids=["in parts", "without its checksum", "zlib"],
+)
+@pytest.mark.parametrize(
+    "headers", [{}, {"content_encoding": "gzip"}, {"content_encoding": "gzip, identity"}]
+)
+async def test_the_bytes_say_whether_a_reply_is_packed(packed, headers):
+    """A paid task is read however a reply was packed, whatever its header says."""
+    async with answering(Chunks(packed), **headers) as api:
+        assert (await api.create_task(REQUEST)).task_id == "t-1"
+
+
+async def test_a_packed_reply_that_ends_early_is_a_lost_one():
+    """Half of a task shows nothing of it."""
+    async with answering(Chunks(gzip.compress(TASK)[:-30]), content_encoding="gzip") as api:
+        with pytest.raises(UnknownOutcomeError):
+            await api.create_task(REQUEST)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "gzip", "br", "none"])
 async def test_plain_text_under_the_name_of_an_encoding_is_read(encoding):
     """A proxy may unpack a reply and leave its header: a paid task is not lost for that."""

@@ -156,7 +156,7 @@ async def test_a_refused_get_is_not_retried(reply, error, no_waits):
 async def test_each_attempt_has_a_timeout(no_waits):
     """Each attempt of a GET ends with the client's own timeout."""
     vendor = Vendor(hang)
-    with pytest.raises(TransportError, match="TimeoutError"):
+    with pytest.raises(TransportError, match="no answer in time"):
         await read(vendor, timeout_s=0.01)
     assert len(vendor.requests) == 4
 

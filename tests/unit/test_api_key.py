@@ -51,6 +51,8 @@ async def test_whitespace_around_a_key_is_removed():
         f"https://api.goapi.ai/#{KEY}",
         "https://api.goapi.ai:port",
         "https://[::1",
+        "https://api..goapi.ai",
+        f"https://{'a' * 70}.goapi.ai",
         "http://api.goapi.ai",
         "http://10.0.0.7:8080",
         "http://localhost.example",

@@ -7,7 +7,8 @@ import zlib
 
 import pytest
 
-from seedance_dagster.engine.stages.body import DamagedBodyError, SlowHostError, Throughput, Unpacker
+from seedance_dagster.engine.stages.throughput import SlowHostError, Throughput
+from seedance_dagster.net.unpacking import DamagedBodyError, Unpacker
 
 FILE = bytes(range(256)) * 8000
 

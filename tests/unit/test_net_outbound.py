@@ -6,12 +6,16 @@ import asyncio
 import base64
 import contextlib
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
+import httpx
 import pytest
+import stamina
 from api_support import KEY, REQUEST, task_data
 from credential_support import key_in_pem
 from cryptography import x509
@@ -22,6 +26,7 @@ from pydantic import SecretStr
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotSentError, TransportError
+from seedance_dagster.api.transport import failure_reason
 from seedance_dagster.engine.stages.download import DownloadError, DownloadLimits, download_video
 from seedance_dagster.net.outbound import proxy_for, proxy_hosts
 
@@ -183,7 +188,42 @@ async def test_a_proxy_that_refuses_has_sent_nothing(monkeypatch, certificate):
         async with client() as opened:
             with pytest.raises(NotSentError) as caught:
                 await opened.create_task(REQUEST)
-    assert "pw" not in str(caught.value)
+            with stamina.set_testing(True), pytest.raises(TransportError) as unread:
+                await opened.account()
+    for error in (caught, unread):
+        assert str(error.value).endswith(": the proxy refuses the connection (HTTP 407)")
+        assert "pw" not in str(error.value)
+
+
+@pytest.mark.integration
+async def test_a_certificate_that_is_not_trusted_is_named_with_the_remedy(monkeypatch, certificate):
+    """Behind a company's proxy that opens encrypted connections, the message says which variable to set."""
+    async with api_behind_proxy(certificate) as (address, _):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
+        async with client() as opened:
+            with pytest.raises(NotSentError, match=r"not trusted.*REQUESTS_CA_BUNDLE"):
+                await opened.create_task(REQUEST)
+            with stamina.set_testing(True), pytest.raises(TransportError, match="REQUESTS_CA_BUNDLE"):
+                await opened.account()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "the host's name cannot be resolved"),
+        (ConnectionRefusedError(111, "Connect call failed"), "it accepts no connection"),
+        (OSError("Multiple exceptions: ..."), "it accepts no connection"),
+        (OSError(101, "Connect call failed"), "network is unreachable"),
+        (ConnectionResetError(), "the connection ended early"),
+        (aiohttp.ServerDisconnectedError(), "the connection ended early"),
+        (TimeoutError(), "no answer in time"),
+        (httpx.ReadError("the reply is too large"), "the reply is too large"),
+        (httpx.ReadError(""), "ReadError"),
+    ],
+)
+def test_a_failure_is_told_in_words(error, words):
+    """No name of a class stands in a message, unless nothing else is known."""
+    assert failure_reason(error) == words
 
 
 @pytest.mark.integration

@@ -17,11 +17,12 @@ from typing import BinaryIO
 
 import aiohttp
 
-from seedance_dagster.engine.stages.body import DamagedBodyError, SlowHostError, Throughput, Unpacker
+from seedance_dagster.engine.stages.throughput import SlowHostError, Throughput
 from seedance_dagster.media.boxes import FIRST_BOXES
 from seedance_dagster.net.hosts import HostResponse, open_session, request
 from seedance_dagster.net.links import LinkError
 from seedance_dagster.net.secrets import SafeError
+from seedance_dagster.net.unpacking import DamagedBodyError, Unpacker
 from seedance_dagster.threads import in_thread
 
 _CHUNK_BYTES = 512 * 1024  # each transfer holds about four of them

@@ -1,18 +1,13 @@
-"""The body of a download: unpacked where a host packed it unasked, and given up where it is too slow."""
+"""Bodies of answers, unpacked where a host packed them, whatever its headers say."""
 
 from __future__ import annotations
 
-import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 _PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # gzip, and deflate
 _MAGIC_BYTES = 2
 _PIECE_BYTES = 512 * 1024  # a body of zeros shrinks to a thousandth
-
-
-class SlowHostError(Exception):
-    """A host sends more slowly than the least rate; the message has both rates."""
 
 
 class DamagedBodyError(Exception):
@@ -20,7 +15,7 @@ class DamagedBodyError(Exception):
 
 
 class Unpacker:
-    """An unpacker of bodies: some hosts send gzip or deflate even to requests that exclude it.
+    """An unpacker of one body: some hosts send gzip or deflate even to requests that exclude it.
 
     The first bytes decide whether a body is packed, as headers may say anything. A packed body may have
     several members, one after the other; anything behind the last one is padding.
@@ -67,35 +62,3 @@ def _unpacked(member: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
             yield piece
     except zlib.error:
         raise DamagedBodyError from None
-
-
-class Throughput:
-    """A check that a body arrives fast enough, over one window of time after the other.
-
-    Args:
-        floor: Bytes a second; 0 for any rate.
-        window_s: Seconds over which the rate is measured.
-        clock: In seconds, monotonic.
-    """
-
-    def __init__(self, floor: float, window_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._floor = floor
-        self._window_s = window_s
-        self._clock = clock
-        self._since = clock()
-        self._bytes = 0
-
-    def add(self, size: int) -> None:
-        """Count bytes that arrived; raise `SlowHostError` when a window was too slow."""
-        self._bytes += size
-        elapsed = self._clock() - self._since
-        if elapsed < self._window_s:
-            return
-        rate = self._bytes / elapsed
-        if rate < self._floor:
-            raise SlowHostError(
-                f"the file host sends {rate / 1000:.1f} kB a second; the least accepted is "
-                f"{self._floor / 1000:g} (SEEDANCE_MIN_DOWNLOAD_KB_PER_S)"
-            )
-        self._since += elapsed
-        self._bytes = 0
