@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+from seedance_dagster.prompts.assembly import PROMPT_FIELDS
 from seedance_dagster.prompts.formats.lines import table_of_objects
 from seedance_dagster.prompts.formats.tables import Columns, Table, has_value, rows_of
 from seedance_dagster.prompts.problems import Problem, PromptSetError, UnreadableError, shown
@@ -47,14 +49,20 @@ def table_of_value(value: Any, source: str) -> Table:
         for name, cell in entry.items()
         if isinstance(cell, _BYTES)
     )
-    message = "holds bytes, which cannot be a tag; it is left out"
-    problems = [
-        Problem(source=source, field=f"column {shown(name)}", message=message, severity="warning")
-        for name in with_bytes
-    ]
+    problems = [_bytes_problem(name, source) for name in with_bytes]
     return table_of_objects(
         [(f"row {n}", plain(entry)) for n, entry in enumerate(entries, 1)], source, problems
     )
+
+
+def _bytes_problem(name: str, source: str) -> Problem:
+    column = f"column {shown(name)}"
+    if name in PROMPT_FIELDS and name != "prompt":  # a row without a prompt has its own problem
+        return Problem(
+            source=source, field=column, message="holds bytes, which the field does not take; write texts"
+        )
+    message = "holds bytes, which cannot be a tag; it is left out"
+    return Problem(source=source, field=column, message=message, severity="warning")
 
 
 def plain(value: Any) -> Any:
@@ -69,6 +77,8 @@ def plain(value: Any) -> Any:
         items = [plain(item) for item in value]
         # A set has another order in each process.
         return sorted(items, key=str) if isinstance(value, set | frozenset) else items
+    if isinstance(value, Decimal) and value.is_finite() and value == int(value):
+        value = int(value)  # databases have decimals where other tables have whole numbers
     if isinstance(value, str | int | float):
         return value
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

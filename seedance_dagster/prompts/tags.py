@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from seedance_dagster.prompts.bounds import MAX_TAG_CHARACTERS
+from seedance_dagster.prompts.problems import shown
 from seedance_dagster.prompts.rules import UNSTORABLE
 
 Report = Callable[[str, str], object]
@@ -27,7 +28,9 @@ def all_tags(sources: Iterable[Any], of_columns: Mapping[str, str], report: Repo
             tags |= _tags(value, report)
     tags |= of_columns
     for name, value in tags.items():
-        if UNSTORABLE.search(name + value):
+        if not name.strip():
+            report("tags", f"has {shown(value)} without a name; give it one")
+        elif UNSTORABLE.search(name + value):
             report(f"tags.{name}", "contains characters that cannot be stored")
         elif len(name) + len(value) > MAX_TAG_CHARACTERS:
             report(f"tags.{name}", f"has {len(value)} characters; allowed are {MAX_TAG_CHARACTERS}")

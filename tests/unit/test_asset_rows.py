@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -89,3 +90,19 @@ def test_two_columns_of_one_name_are_an_error():
     """A frame with two columns of one name would lose one of them without a word."""
     with pytest.raises(UnreadableError, match="has two columns named 'prompt'; rename one of them"):
         table_of_value(pa.table([["a"], ["b"]], names=["prompt", "prompt"]), "x")
+
+
+def test_decimals_of_a_database_are_whole_numbers():
+    """Warehouses have decimals where other tables have whole numbers; fractions stay as they are."""
+    rows = [{"prompt": "a cat", "id": Decimal(7), "duration": Decimal("5.00"), "weight": Decimal("1.50")}]
+    [(_, cells)] = table_of_value(rows, "x").rows
+    assert dict(cells) == {"prompt": "a cat", "id": 7, "duration": 5, "weight": "1.50"}
+
+
+def test_bytes_in_the_column_of_a_field_are_an_error():
+    """Pictures in image_urls are not left out: a video of the text alone would be paid for."""
+    table = table_of_value([{"prompt": "a cat", "image_urls": b"..."}], "x")
+    with pytest.raises(
+        PromptSetError, match="column 'image_urls' holds bytes, which the field does not take"
+    ):
+        set_document("spots", table, Columns(), {}, "x")

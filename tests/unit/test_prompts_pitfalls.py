@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from prompts_support import PNG, load, load_prompts, problems_of
+from prompts_support import PNG, load, load_prompts, only_prompt, problems_of
 
 from seedance_dagster.prompts.rules import near_mentions
 
@@ -210,3 +210,12 @@ def test_control_characters_are_escaped(tmp_path):
         tmp_path, "a.json", '{"name":"a","prompts":[{"prompt":"x","a\\n\\u001b[31m\\ud800":1}]}'
     ).problems
     assert "prompt 1: a\\n\\x1b[31m\\ud800 is not a field" in str(problem)
+
+
+def test_a_number_in_a_tag_is_kept_as_it_is_written(tmp_path):
+    """A version 3.10 is not 3.1, in tags and in texts that a matrix fills."""
+    head = "name: a\nbudget_usd: 20.50\nmatrix: {zoom: [1.10]}\nprompts:\n"
+    text = f"{head}- {{prompt: 'A {{zoom}} zoom', id: z, tags: {{version: 3.10, offset: -0.50}}}}\n"
+    prompt = only_prompt(load(tmp_path, "a.yaml", text))
+    assert prompt.request.prompt == "A 1.10 zoom"
+    assert prompt.tags == {"version": "3.10", "offset": "-0.50", "zoom": "1.10", "template": "z"}

@@ -17,7 +17,18 @@ from seedance_dagster.prompts.misread import misread_part
     [
         *("Total", "Total:", "TOTALS", "Sum (12)", "Grand total: 24", "Gesamt", "Summe:", "合计", "Итого: 7"),
         *("ditto", "(same as above)", "see above", "s.o.", "同上"),
-        *("(tbd)", "[TODO]", "N.A.", "FIXME!", "Prompt", "[insert prompt]", "Prompt 3", "Your prompt here"),
+        *(
+            "(tbd)",
+            "[TODO]",
+            "N.A.",
+            "FIXME!",
+            "Scene 1:",
+            "Shot 12",
+            "Prompt",
+            "[insert prompt]",
+            "Prompt 3",
+            "Your prompt here",
+        ),
         *("Lorem ipsum dolor sit amet", "TRUE", "false", "string"),
         *("=A2", "=$B$3&C3", "='Shots'!A2", '="A cat"', "=CONCATENATE(A1)", "= A2 + B2", "Err:502"),
         *("https://x.example/a cat.png".replace(" ", "-"), "s3://shots/cat.mp4", "cat.PNG", "refs/cat.jpg"),
@@ -51,7 +62,7 @@ def test_a_cell_that_holds_something_else_is_no_prompt(tmp_path, text):
         ),
         *(
             "=^.^= a cat",
-            "== SCENE 1 ==",
+            "== A FOX RUNS ==",
             "E = mc2",
             "cat.png on an old screen",
             "https://x.example on a screen",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from seedance_dagster.prompts.assembly import PROMPT_FIELDS
 from seedance_dagster.prompts.bounds import check_columns, check_rows, check_unpacked
-from seedance_dagster.prompts.formats.tables import has_value, no_prompt
+from seedance_dagster.prompts.formats.tables import WHOLE_FIELDS, has_value, no_prompt
 from seedance_dagster.prompts.formats.unpacked import Unpacked
 from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
 
-_PANDAS_INDEX = "__index_level_0__"
+_PANDAS_INDEX = re.compile("__index_level_[0-9]+__")
 _ROWS_AT_ONCE = 1_000
 _VALUE_BYTES = 8  # the least that a Python value takes in a list
 _ARROW_MAGIC = b"ARROW1"
@@ -90,11 +93,20 @@ def _usable(schema: pa.Schema, required: str) -> tuple[list[str], list[dict[str,
     for field in schema:
         reason = _unusable(field.type)
         if reason is not None:
-            message = f"{reason} ({str(field.type)[:80]}), which cannot be a tag; it is left out"
-            problems.append(
-                {"field": f"column {shown(field.name)}", "message": message, "severity": "warning"}
+            is_field = field.name in PROMPT_FIELDS
+            effect = (
+                "which the field does not take; write texts"
+                if is_field
+                else "which cannot be a tag; it is left out"
             )
-        elif field.name != _PANDAS_INDEX:
+            problems.append(
+                {
+                    "field": f"column {shown(field.name)}",
+                    "message": f"{reason} ({str(field.type)[:80]}), {effect}",
+                    "severity": "error" if is_field else "warning",
+                }
+            )
+        elif not _PANDAS_INDEX.fullmatch(field.name):
             names.append(field.name)
     kind = schema.field(required).type
     if required not in names or pa.types.is_temporal(kind):
@@ -129,7 +141,7 @@ def _rows(batches: Iterable[Any], words: str) -> Iterator[tuple[int, Mapping[str
             check_unpacked(unpacked)
             for entry in batch.to_pylist(maps_as_pydicts="strict"):
                 number += 1
-                yield number, {name: _plain(value) for name, value in entry.items() if has_value(value)}
+                yield number, {name: _cell(name, value) for name, value in entry.items() if has_value(value)}
 
 
 def _unpacked_bytes(column: pa.Array) -> int:
@@ -154,6 +166,13 @@ def _unpacked_bytes(column: pa.Array) -> int:
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _cell(name: str, value: Any) -> Any:
+    """Return a cell as JSON has it; a database's decimal 5.00 is a whole number of seconds."""
+    if isinstance(value, Decimal) and name in WHOLE_FIELDS and value == int(value):
+        return int(value)
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
 
 _MAPPING_WEIGHT = 4  # a mapping takes as much memory as that many other values
 _TEXT_OR_END = re.compile(r'"(?:[^"\\]|\\.)*"|}', re.DOTALL)
+_QUOTED = 80  # characters around an error
 _MOST_DIGITS = 4_300  # of a number that Python reads
 _LONG_NUMBER = re.compile(rf"[0-9]{{{_MOST_DIGITS + 1}}}")
 
@@ -40,10 +41,8 @@ def parse_json(text: str, *, one_line: bool = False) -> Any:
         document = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         line = "" if one_line else f"line {error.lineno}, "
-        is_several = error.msg == "Extra data" and not one_line
-        advice = "; name a file with one object on each line .jsonl" if is_several else ""
         raise UnreadableError(
-            f"is not valid JSON: {error.msg} ({line}column {error.colno}){advice}"
+            f"is not valid JSON: {error.msg} ({line}column {error.colno}){_advice(error, one_line=one_line)}"
         ) from None
     except RecursionError:
         raise UnreadableError("is nested too deeply") from None
@@ -55,6 +54,25 @@ def parse_json(text: str, *, one_line: bool = False) -> Any:
     if text.count("[") + text.count("{") >= MAX_DEPTH:
         _check_depth(document)
     return document
+
+
+def _advice(error: json.JSONDecodeError, *, one_line: bool) -> str:
+    """Return what to do about JSON as JavaScript, Python and people write it; empty if that is not clear."""
+    rest = error.doc[error.pos : error.pos + _QUOTED].lstrip()
+    before = error.doc[max(error.pos - _QUOTED, 0) : error.pos].rstrip()
+    if error.msg == "Extra data":
+        if not one_line:
+            return "; name a file with one object on each line .jsonl"
+        return "; remove the comma at its end" if rest.rstrip() == "," else ""
+    if rest.startswith(("//", "/*", "#")):
+        return "; JSON has no comments: remove it"
+    if (rest.startswith(("]", "}")) and before.endswith(",")) or error.msg.startswith(
+        "Illegal trailing comma"
+    ):
+        return "; remove the last comma"
+    if rest.startswith("'"):
+        return "; put it in double quotes"
+    return "; write true, false or null" if rest.startswith(("True", "False", "None")) else ""
 
 
 def _children(value: Any) -> Iterable[Any]:

@@ -15,7 +15,7 @@ _FILLED = re.compile(r"\S")
 _OTHER_FORMATS = {
     ".tsv": re.compile(r"[^\t]*\t.*"),
     ".csv": re.compile(r"""(?:.*[,;|])?[ "]*prompt[ "]*(?:[,;|].*)?""", re.IGNORECASE),
-    ".yaml": re.compile(r"---|%YAML .*|name:\s.*|prompts:|- prompt:.*"),
+    ".yaml": re.compile(r"---|%YAML .*|name:\s.*|prompts:|- prompt:.*|prompt:\s.*"),
     ".jsonl": re.compile(r"""\{\s*".*"""),
     ".json": re.compile(r"""\[|\{|\[\s*["{].*"""),
 }
@@ -31,6 +31,7 @@ _NOT_PROMPTS = {
         re.IGNORECASE,
     ),
 }
+_MARKED = re.compile(r"(?:[0-9]{1,5}[.):]|[-*\u2022])\s.*|([\"'\u201c]).*[\"'\u201d]")
 _LIST = re.compile(r"\s*\[\s*(?:[{\"].*)?$", re.MULTILINE)
 _NOT_AN_OBJECT = 'must be an object, such as {"prompt": "..."}'
 
@@ -94,6 +95,11 @@ def read_txt(text: str, source: str) -> Table:
                 Problem(source=source, prompt=place, field="prompt", message=message, severity="warning")
             )
         rows.append((place, {"prompt": prompt}))
+    if len(rows) > 1 and all(_MARKED.fullmatch(row["prompt"]) for _, row in rows):
+        message = (
+            "has a number, a bullet or quotes at each line, which are sent too; remove them if not meant"
+        )
+        problems.append(Problem(source=source, message=message, severity="warning"))
     return Table(columns=["prompt"], rows=rows, problems=problems)
 
 

@@ -22,7 +22,7 @@ from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 from seedance_dagster.prompts.tags import tag_text
 
 _URL_FIELDS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
-_WHOLE_FIELDS = ("duration", "takes", "id")
+WHOLE_FIELDS = ("duration", "takes", "id")
 _BOOLEAN_FIELDS = ("audio", "fresh", "remove_watermark")
 _BOOLEANS = {"true": True, "false": False}
 _RATIO = re.compile(r"0?([0-9]{1,2}):0?([0-9]{1,2})(?::00)?", re.ASCII)  # Excel takes 16:9 for a time
@@ -238,7 +238,7 @@ def _fields_of_values(
 
 def _read(name: str, value: Any, *, untyped: bool) -> Any:
     """Return the value of a field, repaired where a table has clearly changed it; rules report the rest."""
-    if isinstance(value, float) and value.is_integer() and name in _WHOLE_FIELDS:
+    if isinstance(value, float) and value.is_integer() and name in WHOLE_FIELDS:
         return int(value)  # pandas writes floats where some rows have no value
     return _typed(name, value) if untyped and isinstance(value, str) else value
 
@@ -246,7 +246,7 @@ def _read(name: str, value: Any, *, untyped: bool) -> Any:
 def _typed(name: str, text: str) -> Any:
     """Return the value that a text stands for in a field."""
     text = text.strip()
-    whole = _WHOLE.fullmatch(text) if name in _WHOLE_FIELDS else None
+    whole = _WHOLE.fullmatch(text) if name in WHOLE_FIELDS else None
     if whole:
         return whole[1] if name == "id" else int(whole[1])
     if name in _URL_FIELDS:

@@ -14,14 +14,10 @@ from typing import Any
 import yaml
 
 from seedance_dagster.prompts.bounds import MAX_DEPTH, check_anchors, check_values
+from seedance_dagster.prompts.formats.yaml_scalars import plain_value
 from seedance_dagster.prompts.problems import UnreadableError, shown
 
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_WORDS = {word: value for text, value in (("true", True), ("false", False), ("null", None))
-          for word in (text, text.capitalize(), text.upper())} | {"~": None, "": None}  # fmt: skip
-_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
-_FLOAT = re.compile(r"[-+]?(?:[0-9]{1,300}\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,5})?")
-_NUMBER_STARTS = frozenset("-+.0123456789")
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS: Mapping[str, tuple[type, ...]] = {
     f"{_TAG}bool": (bool,),
@@ -266,25 +262,13 @@ def _bases(value: Any, event: Any) -> list[dict[str, Any]]:
 def _scalar(event: Any) -> Any:
     text = event.value
     if event.implicit[0]:
-        return _plain(text)
+        return plain_value(text)
     if event.tag in {None, "!", f"{_TAG}str"}:
         return text
-    value = _plain(text)
+    value = plain_value(text)
     if not isinstance(value, _SCALAR_TAGS.get(event.tag, ())):
         raise _problem(f"the tag {shown(event.tag)} is not known, or not one of {shown(text)}", event)
     return value
-
-
-def _plain(text: str) -> Any:
-    """Return the value of a text without quotes."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] in _NUMBER_STARTS:
-        if _INT.fullmatch(text):
-            return int(text)
-        if _FLOAT.fullmatch(text):
-            return float(text)
-    return text
 
 
 class _StructureError(yaml.MarkedYAMLError):
