@@ -13,6 +13,7 @@ from uuid import uuid4
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.engine.lifecycle import End
 from seedance_dagster.engine.polling.plan import PollPlan
+from seedance_dagster.engine.seen_progress import SeenProgress
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import Order
@@ -43,6 +44,11 @@ class Worker:
         """The plan of its polls."""
         services = self.services
         return PollPlan(services.ledger, services.policy.pacing, services.clock)
+
+    @cached_property
+    def seen(self) -> SeenProgress:
+        """Its own memory of the ledger's progress."""
+        return SeenProgress(self.services.ledger)
 
     async def end(self, order: Order, step: End) -> tuple[Order, Order | None]:
         """Record the end of an order; return it and its next attempt, if there is one."""

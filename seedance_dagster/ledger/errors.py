@@ -4,6 +4,7 @@ LedgerError
 ├── LedgerUnavailableError   cannot be opened, is locked, its disk is full
 ├── LedgerVersionError       written by another version of this package, or damaged
 ├── BindingError             Dagster's instance remembers another ledger, or a newer copy of this one
+├── LedgerBehindError        the database was replaced by an older copy while it was used
 ├── BudgetExceededError      new orders would exceed a budget
 ├── StaleOrderError          the order moved on, or is under another lease
 ├── VerdictError             a verdict on a video, or a comparison, that cannot be recorded or taken back
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seedance_dagster.counting import counted
+from seedance_dagster.ledger.position import Position
 from seedance_dagster.money import usd_text
 from seedance_dagster.net.secrets import SafeError
 
@@ -33,6 +35,24 @@ class LedgerVersionError(LedgerError):
 
 class BindingError(LedgerError):
     """Dagster's instance remembers another ledger, a newer copy of this one, or another source of a set."""
+
+
+class LedgerBehindError(LedgerError):
+    """The ledger lost an entry of its journal while this process used it; nothing more is sent.
+
+    Args:
+        label: The ledger's database.
+        position: The entry.
+    """
+
+    def __init__(self, label: str, position: Position) -> None:
+        self.position = position
+        super().__init__(
+            f"the ledger at {label} lost entry {position.entry_id} of its journal while this process used "
+            "it: an older copy took its place, as after a failover to a server without the last commits. It "
+            "does not know what was ordered and paid for since, so nothing more is sent. Run "
+            "`seedance-dagster restore`, which brings it up to date from vendor, S3 and Dagster"
+        )
 
 
 class BudgetExceededError(LedgerError):

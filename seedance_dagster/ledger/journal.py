@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.position import Position
 from seedance_dagster.ledger.tables.archive import PartState, archive_parts
 from seedance_dagster.ledger.tables.schema import journal, orders
 
@@ -18,19 +19,6 @@ _DIGITS = 12
 _NEWEST = sa.select(sa.func.max(journal.c.entry_id))
 _NEWEST_ENTRY = sa.select(journal).where(journal.c.entry_id == _NEWEST.scalar_subquery())
 _OVERLAP = 200  # on PostgreSQL an entry may be committed after later ones
-
-
-@dataclass(frozen=True, order=True)
-class Position:
-    """One entry of a ledger's journal: how far the ledger has come.
-
-    Attributes:
-        entry_id: The entry's number; later entries have higher ones.
-        digest: A hash of its content. A restored copy assigns lost numbers again, to other entries.
-    """
-
-    entry_id: int
-    digest: str
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
-from threading import Barrier, Thread
 
 import dagster as dg
 import pytest
-from factories import Clock, make_new_order, open_ledger
+from binding_support import copy, place
+from factories import Clock, open_ledger
 
 from seedance_dagster.defs.steps import binding, memory
 from seedance_dagster.defs.steps.binding import (
     check_known,
     check_ledger,
     mark_caught_up,
-    progress_remembered,
     rebind,
     remember_progress,
 )
 from seedance_dagster.defs.steps.memory import MEMORY, Memory
 from seedance_dagster.ledger.errors import BindingError
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.orders import OrderRequest
 
 
 @pytest.fixture
@@ -40,22 +35,6 @@ def other(tmp_path, clock: Clock) -> Iterator[Ledger]:
     """Another ledger, without orders."""
     with open_ledger(f"sqlite:///{tmp_path}/other.db", clock) as opened:
         yield opened
-
-
-def place(ledger: Ledger, *partitions: str) -> None:
-    """Write journal entries, one for each partition."""
-    request = OrderRequest(idempotency_key="c", run_id="r")
-    ledger.orders.place([make_new_order(partition) for partition in partitions], request)
-
-
-def copy(ledger: Ledger, to: str) -> str:
-    """Make a backup of a SQLite ledger; return its URL."""
-    with (
-        closing(sqlite3.connect(ledger.label.removeprefix("sqlite:///"))) as source,
-        closing(sqlite3.connect(to)) as target,
-    ):
-        source.backup(target)
-    return f"sqlite:///{to}"
 
 
 def test_a_new_instance_takes_an_existing_ledger(instance, ledger):
@@ -199,70 +178,6 @@ def test_two_ledgers_that_come_first_at_once_are_never_both_let_in(
     with pytest.raises(BindingError):
         check_ledger(instance, ledger, ["spots"])
     assert Memory.of(instance).ledger_ids["spots"] == [other.identity.ledger_id]
-
-
-def test_progress_never_goes_back(instance, ledger):
-    """A slow writer that remembers less comes last, and changes nothing."""
-    place(ledger, "cat")
-    slow = binding._as_it_is(ledger)
-    place(ledger, "dog")
-    remember_progress(instance, ledger)
-    memory.remember_ledger(instance, slow)
-    assert Memory.of(instance).ledgers[slow.ledger_id].position == ledger.journal.position()
-
-
-def test_many_may_remember_at_once(tmp_path, ledger):
-    """Threads of several runs write the same keys: none fails, and one key is left at the end."""
-    place(ledger, *(f"p{number}" for number in range(5)))
-    (tmp_path / "home").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
-        barrier, failures = Barrier(4), list[Exception]()
-
-        def work() -> None:
-            barrier.wait()
-            try:
-                for _ in range(5):
-                    check_ledger(instance, ledger, ["spots"])
-            except Exception as error:  # noqa: BLE001  whatever it is, the test shows it
-                failures.append(error)
-
-        threads = [Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failures == []
-        assert len(instance.get_dynamic_partitions(MEMORY)) == 2
-
-
-def test_progress_is_remembered_while_work_goes_on(instance, ledger, monkeypatch):
-    """A run that is killed has left its progress a moment ago, and one that ends leaves all of it."""
-    monkeypatch.setattr(binding, "_EVERY_S", 0.01)
-    remembered = []
-    real = binding.remember_progress
-    monkeypatch.setattr(
-        binding, "remember_progress", lambda *arguments: (real(*arguments), remembered.append(1))
-    )
-    with progress_remembered(instance, ledger, logging.getLogger()):
-        place(ledger, "cat")
-        before = len(remembered)
-        while len(remembered) < before + 2:
-            pass
-        assert Memory.of(instance).ledgers[ledger.identity.ledger_id].position == ledger.journal.position()
-        place(ledger, "dog")
-    assert Memory.of(instance).ledgers[ledger.identity.ledger_id].position == ledger.journal.position()
-
-
-def test_trouble_with_memory_ends_no_work(instance, ledger, monkeypatch, caplog):
-    """Orders are sent despite trouble with the memory, and the log says what is at risk."""
-
-    def fail(*_: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(binding, "remember_progress", fail)
-    with progress_remembered(instance, ledger, logging.getLogger("seedance_dagster")):
-        place(ledger, "cat")
-    assert "could not be remembered: OSError" in caplog.text
 
 
 @pytest.mark.parametrize(("minutes", "words"), [(61, "61 minutes ahead of"), (-61, "61 minutes behind")])

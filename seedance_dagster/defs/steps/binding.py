@@ -7,7 +7,7 @@ silently; another ledger than the remembered one is refused, and so is an older 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from logging import Logger
 from threading import Event, Thread
@@ -23,7 +23,7 @@ from seedance_dagster.defs.steps.memory import (
     replace_ledger,
     set_key,
 )
-from seedance_dagster.ledger.errors import BindingError
+from seedance_dagster.ledger.errors import BindingError, LedgerBehindError
 from seedance_dagster.ledger.ledger import Ledger
 
 _EVERY_S = 2.0  # should the ledger be lost, nobody knows what was written after the last look
@@ -70,10 +70,15 @@ def check_known(instance: dg.DagsterInstance, ledger: Ledger) -> None:
 
 
 def remember_progress(instance: dg.DagsterInstance, ledger: Ledger) -> None:
-    """Remember how far a ledger has come, so that an older copy of it is recognized; raise `LedgerError`."""
-    known = _as_it_is(ledger)
-    before = Memory.of(instance).ledgers.get(known.ledger_id)
-    if before != known:
+    """Remember how far a ledger has come, so that an older copy of it is recognized.
+
+    Raises:
+        BindingError: It is an older copy already, and the remembered progress stays.
+        LedgerError: The ledger cannot be read.
+    """
+    known, memory = _as_it_is(ledger), Memory.of(instance)
+    if memory.ledgers.get(known.ledger_id) != known:
+        _check_not_behind(memory, ledger)  # a copy that overtook what it lost would hide that forever
         remember_ledger(instance, known)
 
 
@@ -157,9 +162,15 @@ def _describe(label: str, ledger_id: str) -> str:
 
 
 def try_to_remember(instance: dg.DagsterInstance, ledger: Ledger, log: Logger) -> None:
-    """Try to remember how far a ledger has come; if that fails, an older copy may go unnoticed later."""
+    """Try to remember how far a ledger has come; if that fails, an older copy may go unnoticed later.
+
+    Raises:
+        BindingError: It is an older copy.
+    """
     try:
         remember_progress(instance, ledger)
+    except BindingError:
+        raise
     except Exception as error:  # noqa: BLE001  Dagster's storage may raise anything, and work goes on
         log.warning(f"how far the ledger has come could not be remembered: {type(error).__name__}")
 
@@ -169,18 +180,31 @@ def progress_remembered(instance: dg.DagsterInstance, ledger: Ledger, log: Logge
     """Remember how far a ledger has come every two seconds while the block runs, and at its end.
 
     A thread does so, so that no POST waits for it.
+
+    Raises:
+        BindingError: An older copy took the ledger's place.
     """
     done = Event()
 
     def keep() -> None:
-        while not done.wait(_EVERY_S):
-            try_to_remember(instance, ledger, log)
+        with suppress(BindingError):  # raised at the end
+            while not done.wait(_EVERY_S):
+                try_to_remember(instance, ledger, log)
 
     thread = Thread(target=keep, name="seedance-ledger-progress", daemon=True)
     thread.start()
     try:
         yield
+    except LedgerBehindError as error:
+        # What the work saw in the last two seconds, too: runs and ticks compare with it.
+        remember_ledger(instance, KnownLedger(ledger.identity.ledger_id, error.position, ledger.label))
+        raise
+    except BaseException:
+        with suppress(BindingError):  # the error of the work comes first
+            try_to_remember(instance, ledger, log)
+        raise
+    else:
+        try_to_remember(instance, ledger, log)
     finally:
         done.set()
         thread.join()
-        try_to_remember(instance, ledger, log)

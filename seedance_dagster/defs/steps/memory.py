@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 import dagster as dg
 from sqlalchemy.exc import IntegrityError
 
-from seedance_dagster.ledger.journal import Position
+from seedance_dagster.ledger.position import Position
 
 MEMORY = "seedance_memory"
 """The name of the partitions definition; no asset has it."""

@@ -23,7 +23,7 @@ from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.stages.stage import Stage, WorkerPool
 from seedance_dagster.engine.stages.submit import Submitter
 from seedance_dagster.engine.worker import Worker, working
-from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.ledger.errors import LedgerBehindError, LedgerUnavailableError
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.threads import in_thread
 
@@ -165,16 +165,27 @@ class Pipeline:
         return [pool.trouble for pool in self._pools if pool.trouble is not None]
 
     async def run(self, is_over: Callable[[], Awaitable[bool]]) -> None:
-        """Run all stages until the work is over."""
+        """Run all stages until the work is over.
+
+        Raises:
+            LedgerBehindError: The ledger was replaced by an older copy; orders in hand were not sent.
+        """
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(pool.run(self._stopping)) for pool in self._pools]
             while not await self._has_ended(is_over):  # noqa: ASYNC110  the ledger says when, not an event
                 await asyncio.sleep(self._pacing.end_check_s)
             for task in running:
                 task.cancel()
+        for refusal in self._refusals():
+            raise refusal
+
+    def _refusals(self) -> list[LedgerBehindError]:
+        return [pool.refusal for pool in self._pools if pool.refusal is not None]
 
     async def _has_ended(self, is_over: Callable[[], Awaitable[bool]]) -> bool:
         # Idle afterwards too: the ledger no longer shows as due what a pool took meanwhile.
+        if self._refusals():
+            return True
         return self._idle() and (self._stopping() or await is_over()) and self._idle()
 
     def _idle(self) -> bool:

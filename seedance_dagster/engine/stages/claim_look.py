@@ -5,6 +5,7 @@ from __future__ import annotations
 from seedance_dagster.api.last_look import LastLook
 from seedance_dagster.counting import counted
 from seedance_dagster.engine.worker import Worker
+from seedance_dagster.ledger.errors import LedgerBehindError
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.threads import in_thread
 
@@ -34,6 +35,10 @@ class ClaimLook(LastLook):
     def _reason(self) -> str | None:
         services = self._worker.services
         with services.ledger.reading_together():
+            try:
+                self._worker.seen.look()
+            except LedgerBehindError as error:
+                return str(error)
             throttle = services.throttle()
             if throttle.slots == 0:
                 return throttle.reasons[0]

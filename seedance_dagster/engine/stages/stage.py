@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from seedance_dagster.engine.policy import Pacing
-from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError
+from seedance_dagster.ledger.errors import LedgerBehindError, LedgerUnavailableError, StaleOrderError
 from seedance_dagster.ledger.order import Order
 
 _log = logging.getLogger(__name__)
@@ -18,7 +18,12 @@ class Stage(Protocol):
     """One kind of work on orders."""
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
-        """Take up to `limit` due orders, only those of some ids if given."""
+        """Take up to `limit` due orders, only those of some ids if given.
+
+        Raises:
+            LedgerUnavailableError: Not now.
+            LedgerBehindError: Never again.
+        """
 
     async def handle(self, order: Order) -> None:
         """Do the work on one order."""
@@ -30,6 +35,7 @@ class WorkerPool:
     Attributes:
         in_hand: The ids of the orders that it took and has not finished.
         trouble: Why the ledger did not answer at the last look; None when it did.
+        refusal: Why the work must end; None while it may go on.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class WorkerPool:
         self._took_all = False  # True when the last look took all due orders, and none became due since
         self.in_hand: set[int] = set()
         self.trouble: str | None = None
+        self.refusal: LedgerBehindError | None = None
 
     @property
     def idle(self) -> bool:
@@ -93,6 +100,9 @@ class WorkerPool:
             if self.trouble is None:
                 _log.warning("%s; looking again soon", error)
             self.trouble = str(error)
+            return []
+        except LedgerBehindError as error:
+            self.refusal = error
             return []
         self.trouble = None
         return taken

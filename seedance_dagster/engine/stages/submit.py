@@ -53,13 +53,18 @@ class Submitter:
         self._emit = emit
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
-        """Claim orders that may be sent now."""
+        """Claim orders that may be sent now.
+
+        Raises:
+            LedgerBehindError: The ledger does not know what was sent.
+        """
         return await in_thread(self._claim, limit, only)
 
     def _claim(self, limit: int, only: list[int] | None) -> list[Order]:
         services, claims = self._worker.services, self._ledger.claims
         # Checked first without the writer's lock: idle workers ask often, and mostly nothing is due.
         with self._ledger.reading_together():
+            self._worker.seen.look()
             if not claims.are_due(only):
                 return []
             throttle = services.throttle()
