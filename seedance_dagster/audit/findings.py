@@ -39,7 +39,7 @@ class Kind(StrEnum):
     SOURCE_UNAVAILABLE = "source_unavailable"
 
 
-_REPAIR = "audit --repair"
+_REPAIR, _WRITER = "audit --repair", "find out who wrote there; "
 ADVICE = {
     Kind.UNMATCHED_TASK: "find out who used the API key; if the task belongs to an uncertain order, "
     "run reconcile ORDER --adopt TASK_ID",
@@ -58,9 +58,9 @@ ADVICE = {
     Kind.ESTIMATE_OFF: "the price table may be out of date: compare it with the vendor's price page",
     Kind.PAID_NOT_STORED: "check that seedance_sensor is running, and see `seedance-dagster status`",
     Kind.MISSING_IN_S3: f"{_REPAIR} fetches it again while the vendor has it",
-    Kind.BYTES_CHANGED: f"find out who wrote there; {_REPAIR} fetches it again while the vendor has it",
+    Kind.BYTES_CHANGED: f"{_WRITER}{_REPAIR} fetches it again while the vendor has it",
     Kind.MANIFEST_LOST: f"{_REPAIR} writes it again from the ledger",
-    Kind.MANIFEST_ALTERED: f"find out who wrote there; {_REPAIR} writes it again from the ledger",
+    Kind.MANIFEST_ALTERED: f"{_WRITER}{_REPAIR} writes it again from the ledger",
     Kind.UNMATCHED_OBJECT: "look at it; an audit never deletes anything",
     Kind.NOT_MATERIALIZED: f"{_REPAIR} reports it to Dagster again",
     Kind.MATERIALIZATION_DIFFERS: f"{_REPAIR} reports it to Dagster again",
@@ -69,6 +69,11 @@ ADVICE = {
     Kind.SOURCE_UNAVAILABLE: "run the audit again; what could not be read was not compared",
 }
 """Advice for each kind, unless a finding has better advice."""
+POSTER_ADVICE = {
+    Kind.MISSING_IN_S3: f"{_REPAIR} cuts it again from the stored video",
+    Kind.BYTES_CHANGED: f"{_WRITER}{_REPAIR} cuts it again from the stored video",
+}
+"""Advice where only the poster is concerned: the vendor is not needed."""
 
 
 class Finding(BaseModel):
@@ -119,16 +124,19 @@ def order_finding(
     message: str,
     facts: Iterable[str] = (),
     cost_points: int | None = None,
+    advice: str | None = None,
 ) -> Finding:
     """Return a finding about an order; its cost is the order's charge, unless `cost_points` is given.
 
     Args:
+        advice: What to do, if it is not the advice for its kind.
         facts: The facts that the finding is about, by their names in `audit.facts`.
     """
     return finding(
         kind,
         location=location,
         message=message,
+        advice=advice,
         prompt_set=order.prompt_set,
         partition=order.partition,
         order_id=order.order_id,

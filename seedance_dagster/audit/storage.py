@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 from seedance_dagster.audit.evidence import CORE
-from seedance_dagster.audit.findings import Finding, Kind, order_finding
+from seedance_dagster.audit.findings import POSTER_ADVICE, Finding, Kind, order_finding
 from seedance_dagster.audit.snapshots import InspectedObject, StorageSnapshot
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.storage.keys import object_keys
@@ -125,7 +125,7 @@ def compare(order: Order, storage: StorageSnapshot) -> Iterator[Finding]:
     if changes:
         location, message = storage.uri(next(iter(changes))), " and ".join(changes.values())
         facts = [name for media in media_of(order) if media.key in changes for name in media.facts]
-        yield order_finding(Kind.BYTES_CHANGED, order, location=location, message=message, facts=facts)
+        yield _media_finding(Kind.BYTES_CHANGED, order, location=location, message=message, facts=facts)
     yield from _compare_manifest(order, order.manifest_key, storage)
 
 
@@ -151,9 +151,15 @@ def _missing(order: Order, manifest_key: str, storage: StorageSnapshot) -> Itera
         message = f"its {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not in S3"
         location = storage.uri(next(iter(missing.values())))
         facts = [name for media in media_of(order) if media.name in missing for name in media.facts]
-        yield order_finding(
+        yield _media_finding(
             kind, order, location=location, message=message, facts=("state", *(facts or CORE))
         )
+
+
+def _media_finding(kind: Kind, order: Order, *, location: str, message: str, facts: Sequence[str]) -> Finding:
+    """Return a finding about objects of an order, with its own advice where the video itself is sound."""
+    advice = None if "sha256" in facts else POSTER_ADVICE.get(kind)
+    return order_finding(kind, order, location=location, message=message, facts=facts, advice=advice)
 
 
 def _is_missing(key: str, storage: StorageSnapshot) -> bool:

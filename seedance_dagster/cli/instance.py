@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -50,11 +52,39 @@ def check_ledger_is_known(settings: Settings, ledger: Ledger) -> None:
         BindingError: It is unknown, or an older copy.
         click.ClickException: The instance cannot be used.
     """
-    if is_home(settings.dagster_home):
+    home = settings.dagster_home
+    # A folder that holds nothing but a ledger has no instance yet, and opening one would make it.
+    if is_home(home) and any(path.name != "seedance" for path in Path(str(home)).iterdir()):
         from seedance_dagster.defs.steps.binding import check_known  # noqa: PLC0415  slow to import
 
         with dagster_of(settings) as instance:
             check_known(instance, ledger)
+
+
+def unknown_ledger_reason(settings: Settings, ledger: Ledger) -> str | None:
+    """Return why runs would refuse a ledger that a command only reads; None where they would not.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    from seedance_dagster.engine.runtime.sensor_ticks import sensor_trouble  # noqa: PLC0415  slow to import
+    from seedance_dagster.ledger.errors import BindingError  # noqa: PLC0415  slow to import
+
+    if sensor_trouble(ledger, now=datetime.now(UTC)) is None:
+        return None  # a tick looked lately, while opening the instance takes seconds
+    try:
+        check_ledger_is_known(settings, ledger)
+    except BindingError as error:
+        return str(error)
+    except click.ClickException as error:
+        return error.message
+    return None
+
+
+def warn_of_unknown_ledger(settings: Settings, ledger: Ledger) -> None:
+    """Print why runs would refuse a ledger that a command only reads, if they would."""
+    if reason := unknown_ledger_reason(settings, ledger):
+        click.echo(f"Warning: {reason}", err=True)
 
 
 def sentences_on_assets(instance: DagsterInstance, advice: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 LedgerError
 ├── LedgerUnavailableError   cannot be opened, is locked, its disk is full
 ├── LedgerVersionError       written by another version of this package, or damaged
+├── LedgerMovedError         an old copy: the ledger was moved to another database
 ├── BindingError             Dagster's instance remembers another ledger, or a newer copy of this one
 ├── LedgerBehindError        the database was replaced by an older copy while it was used
 ├── BudgetExceededError      new orders would exceed a budget
@@ -31,6 +32,22 @@ class LedgerUnavailableError(LedgerError):
 
 class LedgerVersionError(LedgerError):
     """The ledger's schema is of another version of the package, or its content is lost."""
+
+
+class LedgerMovedError(LedgerError):
+    """The ledger is an old copy that was closed when the ledger moved.
+
+    Args:
+        label: Its URL, without the password.
+        moved_to: The URL of the database that the ledger moved to, without the password.
+    """
+
+    def __init__(self, label: str, moved_to: str) -> None:
+        self.label, self.moved_to = label, moved_to
+        super().__init__(
+            f"the ledger at {label} was moved to {moved_to}: set SEEDANCE_LEDGER_URL to that. This "
+            "one is an old copy, and nothing was ordered or sent"
+        )
 
 
 class BindingError(LedgerError):

@@ -17,7 +17,7 @@ from seedance_dagster.ledger.budgets import Budgets
 from seedance_dagster.ledger.checked_videos import CheckedVideos
 from seedance_dagster.ledger.comparisons import Comparisons
 from seedance_dagster.ledger.database import Database
-from seedance_dagster.ledger.errors import LedgerError, LedgerVersionError
+from seedance_dagster.ledger.errors import LedgerError, LedgerMovedError, LedgerVersionError
 from seedance_dagster.ledger.index_state import Indexes
 from seedance_dagster.ledger.journal import Journal
 from seedance_dagster.ledger.moving import Moving
@@ -151,7 +151,8 @@ class Ledger:
         Raises:
             LedgerUnavailableError: The database cannot be opened or written.
             LedgerVersionError: It was written by a newer version.
-            LedgerError: The URL cannot be used for a ledger, or the ledger was moved to another database.
+            LedgerMovedError: The ledger was moved to another database.
+            LedgerError: The URL cannot be used for a ledger.
         """
         database = Database(url)
         if not database.is_persistent:
@@ -197,10 +198,7 @@ class Ledger:
         with self._database.reading() as connection:
             moved_to = connection.scalar(sa.select(ledger_identity.c.moved_to))
         if moved_to is not None:
-            raise LedgerError(
-                f"the ledger at {self.label} was moved to {moved_to}: set SEEDANCE_LEDGER_URL to that. This "
-                "one is an old copy, and nothing was ordered or sent"
-            )
+            raise LedgerMovedError(self.label, moved_to)
 
     def reading_together(self) -> AbstractContextManager[None]:
         """Make all reads of this thread in a block one transaction; raise `LedgerUnavailableError`."""

@@ -106,6 +106,14 @@ def test_sync_with_another_ledger_is_refused(home: Path, monkeypatch: pytest.Mon
         assert f"sqlite:///{home}/seedance/ledger.db (id " in done.output, done.output
         assert f"sqlite:///{home}/other.db (id " in done.output
         assert "--use-this-ledger" in done.output
+    for reading in (("plan",), ("spend",), ("audit",)):
+        done = run(*reading)
+        assert (
+            f"Warning: prompt sets: this Dagster instance orders from the ledger sqlite:///{home}"
+            in done.stderr
+        )
+    status = run("status", "--json")
+    assert (status.exit_code, len(json.loads(status.stdout)["problems"])) == (1, 1)
     asked = CliRunner().invoke(root, ["sync", "--use-this-ledger"], input="n\n")
     assert asked.exit_code == 1
     assert "those prompts are ordered and paid for again" in asked.output

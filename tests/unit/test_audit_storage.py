@@ -60,6 +60,20 @@ def test_the_missing_objects_of_an_order_are_one_finding(missing, kind, message,
     assert (finding.cost_points, finding.order_id, finding.partition) == (POINTS, 1, "p1")
 
 
+def test_a_poster_is_cut_again_whatever_the_vendor_has():
+    """Only a video has to be fetched again, so the advice says which of the two it is."""
+    for snapshots in (
+        without(POSTER),
+        without(POSTER, MANIFEST),
+        inspected(poster=InspectedObject("f" * 64)),
+    ):
+        [finding] = findings(snapshots)
+        assert finding.advice.endswith("audit --repair cuts it again from the stored video")
+    for snapshots in (without(VIDEO, POSTER), inspected(video=InspectedObject("f" * 64))):
+        [finding] = findings(snapshots)
+        assert finding.advice.endswith("audit --repair fetches it again while the vendor has it")
+
+
 def test_an_object_that_arrived_after_the_listing_is_not_missing():
     """An object that the listing lacks is inspected before it is called missing."""
     assert findings(without(VIDEO, **{VIDEO: InspectedObject(sha256=ORDER.sha256)})) == []

@@ -137,3 +137,20 @@ def test_the_command_refuses_its_own_place_by_another_name(old, tmp_path, monkey
     assert same.exit_code == 1
     assert "is this ledger under another name, or a copy of it" in same.output
     assert old.claims.take("w", limit=9, max_in_flight=None)
+
+
+def test_the_command_moves_no_empty_ledger_and_into_no_old_copy(old, tmp_path, monkeypatch):
+    """A misspelled URL is an empty ledger, and the way back leads into a new database."""
+    old_url, new_url = f"sqlite:///{tmp_path}/old.db", f"sqlite:///{tmp_path}/new.db"
+    monkeypatch.setenv("SEEDANCE_LEDGER_URL", f"sqlite:///{tmp_path}/odl.db")
+    empty = CliRunner().invoke(root, ["move-ledger", new_url])
+    assert empty.exit_code == 1
+    assert f"the ledger sqlite:///{tmp_path}/odl.db is empty, so there is nothing to move" in empty.output
+    assert not (tmp_path / "new.db").exists()
+    monkeypatch.setenv("SEEDANCE_LEDGER_URL", old_url)
+    assert CliRunner().invoke(root, ["move-ledger", new_url]).exit_code == 0
+    monkeypatch.setenv("SEEDANCE_LEDGER_URL", new_url)
+    back = CliRunner().invoke(root, ["move-ledger", old_url])
+    assert back.exit_code == 1
+    assert f"{old_url} is the closed old copy of a ledger that was moved to {new_url}: name an" in back.output
+    assert CliRunner().invoke(root, ["move-ledger", f"sqlite:///{tmp_path}/third.db"]).exit_code == 0

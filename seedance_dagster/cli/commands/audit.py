@@ -17,7 +17,7 @@ from seedance_dagster.audit.snapshots import Scope
 from seedance_dagster.audit.sources import Progress as ShowProgress
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
-from seedance_dagster.cli.instance import dagster_of
+from seedance_dagster.cli.instance import dagster_of, warn_of_unknown_ledger
 from seedance_dagster.cli.output import console, print_json, progress_bars, table
 from seedance_dagster.cli.since import SINCE_HELP, Since
 from seedance_dagster.counting import counted
@@ -64,6 +64,8 @@ def command(
         if repairing:
             check_known(instance, services.ledger)
             services.claim_prefix()  # another ledger's objects belong to no order of this one
+        else:
+            warn_of_unknown_ledger(settings, services.ledger)
         side = DagsterSide(instance, services)
         result, repairs = asyncio.run(_run(services, side, scope, progress, repairing=repairing))
         known = {name for name, _ in services.ledger.workload.counts()}

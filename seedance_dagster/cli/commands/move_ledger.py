@@ -7,6 +7,7 @@ import click
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import console, print_json, table
+from seedance_dagster.ledger.errors import LedgerMovedError
 from seedance_dagster.ledger.ledger import Ledger
 
 
@@ -32,7 +33,13 @@ def command(*, to_url: str, as_json: bool) -> None:
                 f"{', '.join(workers)} works with the ledger {source.label}: switch off seedance_sensor, let "
                 "its runs end, and try again after a minute"
             )
-        target = Ledger.open(to_url)
+        if source.journal.position() is None and not source.partitions.sets_read():
+            raise click.ClickException(
+                f"the ledger {source.label} is empty, so there is nothing to move: set SEEDANCE_LEDGER_URL "
+                "or DAGSTER_HOME to that of the ledger that is meant. To begin with a new one, set "
+                "SEEDANCE_LEDGER_URL to URL"
+            )
+        target = _open_target(to_url)
         try:
             if target.label == source.label:
                 raise click.UsageError(f"the ledger is at URL already: {source.label}")
@@ -61,3 +68,13 @@ def command(*, to_url: str, as_json: bool) -> None:
         "from now on",
         markup=False,
     )
+
+
+def _open_target(url: str) -> Ledger:
+    try:
+        return Ledger.open(url)
+    except LedgerMovedError as error:
+        raise click.ClickException(
+            f"{error.label} is the closed old copy of a ledger that was moved to {error.moved_to}: name an "
+            "empty database. Nothing was changed"
+        ) from None

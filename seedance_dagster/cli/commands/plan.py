@@ -13,7 +13,7 @@ from rich.table import Table
 
 from seedance_dagster.cli.environ import command_environ, is_home, ledger_settings
 from seedance_dagster.cli.examples import examples
-from seedance_dagster.cli.instance import dagster_of, sentences_on_assets
+from seedance_dagster.cli.instance import dagster_of, sentences_on_assets, warn_of_unknown_ledger
 from seedance_dagster.cli.output import (
     budgets_as_json,
     console,
@@ -72,6 +72,7 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="seedance-"))
             settings = settings.model_copy(update={"ledger": default_ledger_url(folder)})
         services = stack.enter_context(settings.services())
+        warn_of_unknown_ledger(settings, services.ledger)
         request = OrderRequest(idempotency_key="", run_id="", regenerate=regenerate)
         planned = [prompt_set for prompt_set in loaded.sets if not names or prompt_set.name in names]
         show_progress = stack.enter_context(progress_bars())

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.instance import warn_of_unknown_ledger
 from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.cli.since import SINCE_HELP, Since
 from seedance_dagster.ledger.ledger import Ledger
@@ -66,7 +67,9 @@ def command(
         raise click.UsageError("--json and --csv exclude each other; use one of them")
     if (tag is not None) != (by is SpendBy.TAG):
         raise click.UsageError("--by tag and --tag NAME go together, such as --by tag --tag campaign")
-    with contextlib.closing(Ledger.open(ledger_settings().ledger_url)) as ledger:
+    settings = ledger_settings()
+    with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
+        warn_of_unknown_ledger(settings, ledger)
         sums: Sums = ledger.spend.total_by(by, tag=tag or "", since=since, prompt_set=prompt_set)
         if prompt_set is not None and not sums:
             _check_set(ledger, prompt_set)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.instance import unknown_ledger_reason
 from seedance_dagster.cli.output import budgets_as_json, console, print_json, printable, span, table
 from seedance_dagster.cli.status_report import StatusReport, read_status
 from seedance_dagster.counting import counted
@@ -38,7 +40,8 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
     """Show orders by state, money, what is outstanding and how long it may take, from the ledger.
 
     The exit status is 1 when something needs attention: a prompt without a video, a paid video that cannot be
-    stored, a task that is very late, an order whose reply was lost, missing credits.
+    stored, a task that is very late, an order whose reply was lost, missing credits, a ledger that runs would
+    refuse.
     """
     settings = ledger_settings()
     source = PromptSource(settings.prompts, prices=settings.prices, key_prefix=settings.key_prefix)
@@ -62,6 +65,8 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
             prompt_set=prompt_set,
             budgets=budgets,
         )
+        if refused := unknown_ledger_reason(settings, ledger):
+            report = replace(report, problems=(refused, *report.problems))
         label = ledger.label
     if prompt_set is not None and prompt_set not in known:
         names = ", ".join(sorted(known)) or "none"
