@@ -6,8 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -27,12 +25,11 @@ from seedance_dagster.api.errors import (
 from seedance_dagster.api.failures import classify_refusal
 from seedance_dagster.api.refusals import refusals
 from seedance_dagster.api.shapes import error_texts, texts_of
-from seedance_dagster.api.values import whole_number
+from seedance_dagster.api.values import retry_after_s, whole_number
 from seedance_dagster.net.redaction import redact, strip_query
 from seedance_dagster.net.secrets import spellings
 
 _SUCCESS = range(200, 300)
-_MAX_RETRY_AFTER_S = 3600.0
 _MOST_DEPTH = 100
 _MOST_SEARCHED = 8000  # characters of a message, which is cut further once it is redacted
 _UNREADABLE = -1
@@ -96,7 +93,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         headers: By name in lower case.
         body: The raw bytes.
     """
-    retry_after = _retry_after(headers.get("retry-after"))
+    retry_after = retry_after_s(headers.get("retry-after"), date=headers.get("date"))
     try:
         envelope = json.loads(body.decode("utf-8-sig", "replace"), strict=False)  # a raw line break in a text
         # Mostly there is none: one search of all the text takes a fraction of a search of each part.
@@ -257,20 +254,6 @@ def is_client_error(code: int) -> bool:
     """Return True for an HTTP status, or a code like one, that refuses a request for certain."""
     client_error = HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
     return client_error and code not in _OPEN_CLIENT_ERRORS
-
-
-def _retry_after(value: str | None) -> float | None:
-    if value is None:
-        return None
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value.strip()):
-        seconds = float(value)
-    else:
-        try:
-            at = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):
-            return None
-        seconds = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S)
 
 
 def _cleaned(value: Any, secrets: tuple[str, ...], depth: int = _MOST_DEPTH) -> Any:

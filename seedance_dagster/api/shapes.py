@@ -29,6 +29,7 @@ _MOST_JSON = 50_000
 class _Shapes(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    before: tuple[str, ...]
     status: dict[str, tuple[str, ...]]
     link: tuple[str, ...]
 
@@ -43,8 +44,8 @@ def status_meaning(word: str) -> str | None:
         'completed'
     """
     letters = _letters(word)
-    bare = letters.removeprefix("video").removeprefix("task").removeprefix("status").removeprefix("state")
-    return _meanings().get(letters) or _meanings().get(bare.rstrip("0123456789"))  # such as "Processing 45%"
+    bare = _words_before().sub("", letters).rstrip("0123456789")  # such as "Processing 45%"
+    return _meanings().get(letters) or _meanings().get(bare)
 
 
 def video_link(task: Mapping[str, Any]) -> str | None:
@@ -152,6 +153,11 @@ def _shapes() -> _Shapes:
 @cache
 def _link_names() -> tuple[str, ...]:
     return tuple(map(_letters, _shapes().link))
+
+
+@cache
+def _words_before() -> re.Pattern[str]:
+    return re.compile(f"^(?:{'|'.join(_shapes().before)})+")
 
 
 @cache

@@ -1,17 +1,20 @@
-"""Values of the vendor's JSON, read in any form: numbers, points, times, texts and mappings."""
+"""Values of the vendor's JSON and headers, read in any form: numbers, points, times, texts and mappings."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 _PLAUSIBLE_YEARS = range(2000, 2099)  # others are placeholders for "not yet" or "never"
 _UNIX_TIME = re.compile(r"\s*[0-9]{9,19}(?:\.[0-9]*)?\s*")
 _MOST_SECONDS = 10**11  # a larger unix time is in milliseconds, microseconds or nanoseconds
+_GROUPED = re.compile("[0-9]{1,3}(?:,[0-9]{3})+")
 _NO_NAMES = ("null", "none", "nil", "undefined", "false", "n/a")
 _LONGEST_ID = 500  # a database could not index a much longer one
+_MAX_RETRY_AFTER_S = 3600.0
 _MOST_POINTS = 10**15  # 100 million USD; sums of larger amounts might not fit into 64 bits
 
 
@@ -34,14 +37,38 @@ def parse_time(value: object) -> datetime | None:
     return time if time.year in _PLAUSIBLE_YEARS else None
 
 
+def retry_after_s(value: str | None, *, date: str | None) -> float | None:
+    """Return the seconds of a `Retry-After`; a time in it counts by the reply's `Date`, not by our clock."""
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value.strip()):
+        seconds = float(value)
+    elif (at := _http_date(value)) is not None:
+        seconds = (at - (_http_date(date) or datetime.now(UTC))).total_seconds()
+    else:
+        return None
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S)
+
+
+def _http_date(value: str | None) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(value or "")
+    except (ValueError, OverflowError):
+        return None
+    return at.replace(tzinfo=at.tzinfo or UTC)
+
+
 def whole_number(value: object) -> int | None:
     """Return a whole number of at most 64 bits from any JSON form; None when the value is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, float) and not value.is_integer():
         return None
+    if isinstance(value, str):
+        value = re.sub(r"\.0+$", "", value.strip())
+        value = value.replace(",", "") if _GROUPED.fullmatch(value) else value
     try:
-        number = int(re.sub(r"\.0+$", "", value) if isinstance(value, str) else value)
+        number = int(value)
     except (ValueError, OverflowError):
         return None
     return number if abs(number) < 2**63 else None

@@ -179,7 +179,7 @@ class Task(BaseModel):
         raw_status, meaning = text(status), status_meaning(status) if isinstance(status, str) else None
         return cls(
             task_id=task_id,
-            task_type=text(fields.get("task_type")),
+            task_type=text(fields.get("task_type")).strip(),
             status=TaskStatus(meaning or TaskStatus.UNKNOWN),
             raw_status=raw_status.strip()[:100],
             mark=echoed_mark(fields.get("config")),
@@ -247,7 +247,7 @@ class HistoryPage(BaseModel):
             rows.append(
                 HistoryRow(
                     task_id=task_id,
-                    task_type=intern(text(row.get("action"))),
+                    task_type=intern(text(row.get("action")).strip()),
                     status=intern(text(row.get("status"))),
                     points=points(row.get("usage")),
                     created_at=parse_time(row.get("created_at")),

@@ -176,6 +176,16 @@ def test_retry_after(header, seconds):
     assert read_reply(429, headers, b"").retry_after_s == seconds
 
 
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [("Wed, 21 Oct 2015 07:27:18 GMT", 42.0), ("Wed, 21 Oct 2015 07:28:30 GMT", 0.0), ("soon", 0.0)],
+)
+def test_a_date_counts_by_the_vendor_s_clock(date, seconds):
+    """A clock of ours that is wrong by hours makes no wait longer or shorter."""
+    headers = {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT", "date": date}
+    assert read_reply(429, headers, b"").retry_after_s == seconds
+
+
 def test_retry_after_as_a_date():
     """A date in the future gives the time until then."""
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)

@@ -17,7 +17,12 @@ LINK = "https://files.example.com/v.mp4"
     ("words", "meaning"),
     [
         ("Pending queued QUEUEING waiting submitted", "pending"),
-        ("staged Staging", "staged"),
+        ("staged Staging stages", "staged"),
+        ("pended enqueuing waiting_in_queue held throttled moderating", "pending"),
+        ("succeeds successed finished_successfully completes finishes", "completed"),
+        ("fails unsuccessful moderation_failed", "failed"),
+        ("cancels user_cancelled cancelled_by_system cancellation expires timeouted", "ended"),
+        ("in_process being_processed starts runs retries", "processing"),
         (
             "processing RUNNING in_progress In-Progress starting started retry retrying rendering",
             "processing",
@@ -43,6 +48,13 @@ def test_every_spelling_and_tense_of_a_word_is_understood(words, meaning):
         ("Processing 45%", "processing"),
         ("TASK_STATE_SUCCEEDED", "completed"),
         ("status: failed", "failed"),
+        ("job_succeeded", "completed"),
+        ("JobFailed", "failed"),
+        ("GENERATE_FAILED", "failed"),
+        ("request_completed", "completed"),
+        ("render_failed", "failed"),
+        ("render_started", "processing"),
+        ("generating_video", "processing"),
     ],
 )
 def test_only_letters_of_a_word_count(word, meaning):
@@ -50,7 +62,9 @@ def test_only_letters_of_a_word_count(word, meaning):
     assert status_meaning(word) == meaning
 
 
-@pytest.mark.parametrize("word", ["finalizing", "", "42", "unpaid", "100%", "partial success"])
+@pytest.mark.parametrize(
+    "word", ["finalizing", "", "42", "unpaid", "100%", "partial success", "blocked", "task", "uploaded"]
+)
 def test_an_unknown_word_has_no_meaning(word):
     """An unknown status word means neither an end nor a failure."""
     assert status_meaning(word) is None

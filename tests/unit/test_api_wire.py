@@ -113,6 +113,13 @@ def test_a_task_may_be_wrapped_once_more(wrap):
     assert Task.parse(wrap([task_data(), task_data(task_id="t-2")])) is None
 
 
+def test_a_type_may_have_blanks_around_it():
+    """A trailing tab, as status words have, makes no other type."""
+    assert Task.parse(task_data(task_type="seedance-2-fast\t")).task_type == "seedance-2-fast"
+    page = HistoryPage.parse({"data": [{"task_id": "a", "action": " seedance-2\t"}]})
+    assert page.rows[0].task_type == "seedance-2"
+
+
 def test_fields_may_be_missing():
     """An id alone is a task; a charge that is not reported is unknown, not free."""
     task = Task.parse({"task_id": " t-9\n"})
@@ -127,6 +134,8 @@ def test_fields_may_be_missing():
         ({"frozen": 5, "consume": 5}, 5, 5),
         ({"frozen": "12", "consume": "3"}, 12, 3),
         ({"frozen": 12.0, "consume": 3.0}, 12, 3),
+        ({"frozen": "4,000,000", "consume": " 1,000.00 "}, 4_000_000, 1000),
+        ({"frozen": "4,00", "consume": "1,2,3"}, 0, None),
         ({"consume": -3}, 0, None),
         ({"frozen": -1, "consume": float("nan")}, 0, None),
         ({"frozen": 2**63, "consume": 10**40}, 0, None),

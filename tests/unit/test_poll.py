@@ -10,7 +10,14 @@ from harness import no_client
 from stores import MemoryStore
 
 from seedance_dagster.api.account import AccountInfo
-from seedance_dagster.api.errors import AuthenticationError, NotFoundError, SeedanceError, TransportError
+from seedance_dagster.api.errors import (
+    AuthenticationError,
+    NotFoundError,
+    RateLimitError,
+    SeedanceError,
+    TransportError,
+    VendorError,
+)
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.engine.events import Delayed, Ended
 from seedance_dagster.engine.services import Services
@@ -94,6 +101,22 @@ async def test_a_running_task_is_polled_again_and_not_reported(world, ledger, su
         assert timedelta(seconds=30) <= order.due_at - clock() <= timedelta(seconds=37.5)
     assert (world.events, asked) == ([], ["times"])
     assert world.ends == 0, "the other stages have nothing new to look for"
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (RateLimitError("slow down", retry_after_s=600.0), 600),
+        (VendorError("HTTP 503", retry_after_s=1.0), 15),
+        (RateLimitError("slow down"), 15),
+        (TransportError("no answer"), 15),
+    ],
+)
+async def test_a_poll_is_not_repeated_sooner_than_the_vendor_asks(world, submitted, clock, error, seconds):
+    """A long `Retry-After` is obeyed, and a poll that failed is postponed a little in any case."""
+    submitted("a")
+    world.answer = error
+    assert (await world.poll()).due_at - clock() == timedelta(seconds=seconds)
 
 
 async def test_a_finished_task_is_to_be_collected(world, submitted):

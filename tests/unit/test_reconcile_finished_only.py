@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from seedance_dagster.api.wire import HistoryRow
 from seedance_dagster.engine.reconcile.evidence import Patience, format_span
+from seedance_dagster.engine.reconcile.history import is_unfinished
 from seedance_dagster.ledger.order import State
 
 _FAST, _PLAIN = "seedance-2-fast", "seedance-2"
@@ -111,3 +114,12 @@ def test_patience_is_never_shorter_than_the_peak_hours(longest, over, words):
 def test_a_length_of_time_in_words(seconds, words):
     """Hours and minutes, rounded up to whole minutes."""
     assert format_span(timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize("word", ["Pending", "in_progress", "RUNNING", "retrying\t", "TASK_STATUS_QUEUED"])
+def test_the_words_of_a_history_are_those_of_tasks(word):
+    """A running task is known as such in every spelling and tense, in the history as in the task itself."""
+    row = HistoryRow(task_id="t", task_type="", status=word, points=None, created_at=None)
+    assert is_unfinished(row)
+    assert not is_unfinished(replace(row, status="finished"))
+    assert not is_unfinished(replace(row, status="finalizing"))

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotFoundError, SeedanceError
+from seedance_dagster.api.shapes import status_meaning
 from seedance_dagster.api.wire import HistoryRow, Task
 from seedance_dagster.counting import counted
 from seedance_dagster.engine.account import of_account
@@ -24,7 +25,7 @@ from seedance_dagster.threads import in_thread
 LISTS_UNFINISHED = "history lists unfinished"
 """Observation of an account: its history was seen to list a task that was still running."""
 
-_UNFINISHED = ("pending", "waiting", "queued", "staged", "starting", "processing", "running")
+_UNFINISHED = ("pending", "staged", "processing")
 _PAGE_SIZE = 100  # the vendor's maximum
 _MAX_PAGES = 10_000  # a million tasks
 _PASSES = 4  # later passes catch up with what moved during the first
@@ -245,4 +246,4 @@ async def _read_tasks(worker: Worker, task_ids: Iterable[str]) -> tuple[list[Tas
 
 def is_unfinished(row: HistoryRow) -> bool:
     """Return True while a task is running at the vendor."""
-    return row.status.strip().lower() in _UNFINISHED
+    return status_meaning(row.status) in _UNFINISHED

@@ -10,7 +10,9 @@ from seedance_dagster.api.errors import (
     AuthenticationError,
     InvalidRequestError,
     NotFoundError,
+    RateLimitError,
     SeedanceError,
+    VendorError,
 )
 from seedance_dagster.engine.account import is_of_account, other_account, read_account
 from seedance_dagster.engine.events import Delayed, Emit, Ended
@@ -67,7 +69,8 @@ class Poller:
             if isinstance(error, AuthenticationError) and not other:
                 error_class = KEY_REFUSED if await read_account(self._worker) is None else UNREADABLE
             columns = {"error_class": error_class, "error_message": reason}
-            due_at = clock() + timedelta(seconds=pacing.failed_poll_s)
+            asked_s = error.retry_after_s if isinstance(error, RateLimitError | VendorError) else None
+            due_at = clock() + timedelta(seconds=max(pacing.failed_poll_s, asked_s or 0))
             await in_thread(self._ledger.tasks.polled, order, due_at=due_at, task=columns)
             await self._emit(Delayed(order, reason))
             return
