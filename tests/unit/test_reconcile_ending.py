@@ -63,6 +63,19 @@ def test_a_charge_that_the_vendor_never_reported_is_booked(engine, state):
     assert (last.actor, last.detail) == ("operator ada", {"points_charged": 1_000_000})
 
 
+def test_a_charge_that_a_person_got_wrong_is_corrected(engine):
+    """An amount in cents would use up every budget, and nothing else could take it back."""
+    order = engine.orders.make(State.UNCERTAIN, "cat")
+    wrong = end(engine, order, 240_000_000)
+    with pytest.raises(ManualResolutionError, match=r"was ended by hand as 24\.00 USD before: --charged USD"):
+        end(engine, wrong)
+    right = end(engine, wrong, 2_400_000)
+    assert (right.state, right.points_charged) == (State.FAILED, 2_400_000)
+    assert right.error_message.startswith("ended by hand as 0.24 USD, it was uncertain")
+    [usage] = engine.ledger.budgets.usage([ALL_TIME])
+    assert (usage.reserved, usage.spent) == (0, 2_400_000)
+
+
 @pytest.mark.parametrize("state", [State.QUEUED, State.CLAIMED, State.STORED, State.REJECTED])
 def test_an_order_that_moves_on_or_has_ended_is_not_ended(engine, state):
     """The message says what can be."""

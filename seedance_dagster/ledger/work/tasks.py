@@ -208,14 +208,18 @@ class Tasks(LedgerPart):
             )
             return ended, successor
 
-    def book_charge(self, order: Order, *, actor: str, points: int) -> Order:
-        """Book the charge of an ended order that the vendor never reported."""
+    def book_charge(self, order: Order, *, actor: str, points: int, reason: str | None) -> Order:
+        """Book the charge of an ended order that the vendor never reported, or that a person got wrong.
+
+        Args:
+            reason: Why it has no video, which may name its charge; None for a stored one.
+        """
         return self._transition(
             order,
             order.state,
             actor=actor,
             at=self._clock(),
-            changes={"points_charged": points},
+            changes={"points_charged": points, "error_message": reason},
             detail={"points_charged": points},
         )
 
