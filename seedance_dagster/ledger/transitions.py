@@ -180,8 +180,9 @@ def transition(
     values = {"state": to, **NO_LEASE, **changes, **ended}
     row = connection.execute(_MOVE, {**condition, **values}).one_or_none()
     if row is None:
-        msg = f"order {order.order_id} is no longer {order.state} under the lease of {order.lease_owner}"
-        raise StaleOrderError(msg)
+        owner = order.lease_owner
+        how = f" under the lease of {owner}" if owner else ", or another process works on it now"
+        raise StaleOrderError(f"order {order.order_id} is no longer {order.state}{how}")
     moved = to_order(row)
     _append_journal(connection, moved, order.state, actor=actor, at=at, detail=detail)
     _note_change(connection, moved, order.state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seedance_dagster.engine.reconcile.manual import ManualResolutionError
+from seedance_dagster.engine.reconcile.manual import ManualResolutionError, moved_on
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
@@ -66,5 +66,5 @@ async def end_by_hand(worker: Worker, order: Order, *, charged_points: int | Non
             task={"points_charged": points},
         )
     except StaleOrderError as error:
-        raise ManualResolutionError(f"{error}: look at the order again, then repeat the command") from None
+        raise moved_on(error) from None
     return ended

@@ -67,8 +67,10 @@ async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
         )
     try:
         return await adopt(worker, order, task, how="adopted by hand")
-    except (StaleOrderError, TaskOwnedError) as error:
+    except TaskOwnedError as error:
         raise ManualResolutionError(str(error)) from None
+    except StaleOrderError as error:
+        raise moved_on(error) from None
 
 
 async def requeue_by_hand(worker: Worker, order: Order) -> Order:
@@ -88,7 +90,12 @@ async def requeue_by_hand(worker: Worker, order: Order) -> Order:
             reason="requeued by hand: no task was made",
         )
     except StaleOrderError as error:
-        raise ManualResolutionError(str(error)) from None
+        raise moved_on(error) from None
+
+
+def moved_on(error: StaleOrderError) -> ManualResolutionError:
+    """Return the error for an order that moved on while a person resolved it."""
+    return ManualResolutionError(f"{error}: look at the order again, then repeat the command")
 
 
 def _check_uncertain(order: Order) -> None:
