@@ -1,12 +1,23 @@
 """The config of a run, as the launchpad shows it."""
 
+from typing import Any
+
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seedance_dagster.money import usd_to_points
 
 
-class GenerationConfig(dg.Config):
+class _RunConfig(dg.Config):
+    """A config in which a field without a value, which the launchpad allows, has its default."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_fields(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+class GenerationConfig(_RunConfig):
     """The config of a run that materializes a prompt set's assets."""
 
     regenerate: bool = Field(
@@ -38,7 +49,7 @@ class GenerationConfig(dg.Config):
     )
 
 
-class PendingConfig(dg.Config):
+class PendingConfig(_RunConfig):
     """The config of a run of `seedance_order_pending`."""
 
     max_cost_usd: float | None = Field(
@@ -59,7 +70,7 @@ class PendingConfig(dg.Config):
     )
 
 
-class PlanConfig(dg.Config):
+class PlanConfig(_RunConfig):
     """The config of a run of `seedance_plan`."""
 
     set: str = Field(

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
+from seedance_dagster.defs.configs import GenerationConfig, PendingConfig, PlanConfig
 from seedance_dagster.defs.definitions import build_seedance_definitions
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.sealed_resources import sealed
@@ -96,3 +97,9 @@ def test_a_field_that_cannot_be_a_variable_is_named(fields):
     with pytest.raises(ValidationError, match=rf'dg.EnvVar, .* such as {name}=os.environ\["NAME"\]'):
         SeedanceResource(**fields)
     assert SeedanceResource(budget_usd_per_day="5").budget_usd_per_day == 5, "as in the environment"
+
+
+@pytest.mark.parametrize("config", [GenerationConfig, PendingConfig, PlanConfig])
+def test_a_field_without_a_value_has_its_default(config):
+    """The launchpad accepts `regenerate:` without a value, which changes nothing."""
+    assert config(**dict.fromkeys(config.model_fields)) == config()

@@ -128,12 +128,11 @@ class GenerationRun:
         without_order = self.missing.without_order
         yield from self._reporter.not_ordered({key: self.missing.reasons[key] for key in without_order})
         # The assets downstream in the same run wait for this step's outputs; the index is one of them.
-        awaited = self.awaited and self._selected(VIDEOS)
-        if self._selected(VIDEOS) and not awaited:
+        if self._selected(VIDEOS) and not self.awaited:
             yield from self._index()
-        self._fail_if_missing(len(keys), strict=awaited)
-        if awaited:
-            yield from outputs(self.context, self.services, name, keys, partitions)
+        self._fail_if_missing(len(keys), strict=self.awaited)
+        if self.awaited:
+            yield from outputs(self.context, self.services, name, keys, partitions, placed)
 
     def _selected(self, asset: str) -> bool:
         return asset_key(self.prompt_set.name, asset) in self.context.selected_asset_keys
