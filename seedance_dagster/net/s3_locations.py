@@ -8,7 +8,7 @@ from typing import NamedTuple
 from seedance_dagster.net.secrets import SafeError
 
 _S3 = "s3://"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a drive of Windows has one letter
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/|arn:")  # a drive of Windows has one letter
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import time
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,10 @@ _OTHER_TABLES = (
 _RECENT_NS = 2_000_000_000  # so new a file may change again within one tick of the file system's clock
 
 
+def _no_objects(_below: str) -> Mapping[str, PromptFile]:
+    return {}
+
+
 @dataclass(frozen=True)
 class PromptFiles:
     """The prompt files of a location.
@@ -32,20 +38,25 @@ class PromptFiles:
         files: The files that may be sets, sorted by name.
         problems: The files that were skipped, with the reason.
         folder: Their folder, resolved; None for S3.
-        others: All objects in S3 at the location, by key below it.
+        list_s3: Returns the objects in a folder below theirs in S3, by name; "" is theirs.
     """
 
     files: Sequence[PromptFile]
     problems: Sequence[Problem] = ()
     folder: Path | None = None
-    others: Mapping[str, PromptFile] = field(default_factory=dict)
+    list_s3: Callable[[str], Mapping[str, PromptFile]] = _no_objects
 
     def beside(self, name: str) -> PromptFile:
         """Return a file by its path relative to the folder; raise `UnreadableError` if it leads out of it."""
         if self.folder is None:
-            if name not in self.others:
+            path_below = posixpath.normpath(name)
+            if path_below.startswith(("/", "..")):
+                raise UnreadableError("leads out of the prompt file's folder: copy the file into it")
+            below, file_name = posixpath.split(path_below)
+            file = self.list_s3(below).get(file_name)
+            if file is None:
                 raise UnreadableError("does not exist beside the prompt file")
-            return self.others[name]
+            return file
         path = self.folder / name
         if _leaves(path, self.folder):
             raise UnreadableError("leads out of the prompt file's folder: copy the file into it")
@@ -70,14 +81,17 @@ def find_prompt_files(location: str, s3_client: S3Client | None = None) -> Promp
     if in_s3 is not None:
         from seedance_dagster.prompts.s3 import s3_files  # noqa: PLC0415  boto3 is heavy
 
-        objects = s3_files(in_s3, s3_client)
+        list_s3 = cache(partial(s3_files, in_s3, s3_client))
+        objects = list_s3("")
         single = location.lower().endswith(SUFFIXES)
         candidates = {name: file for name, file in objects.items() if not single or file.source == location}
         files = [file for name, file in candidates.items() if is_prompt_file(name)]
         problems = [
-            _unusable(file.source) for name, file in candidates.items() if name.endswith(_OTHER_TABLES)
+            _unusable(file.source)
+            for name, file in candidates.items()
+            if name.lower().endswith(_OTHER_TABLES)
         ]
-        return PromptFiles(_at_least_one(files), problems, None, objects)
+        return PromptFiles(_at_least_one(files), problems, None, list_s3)
     path = Path(location)
     try:
         if not path.exists():

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 _S3_ERRORS = (ClientError, BotoCoreError, Boto3Error, ValueError, RecursionError)
 
 
-def s3_files(location: S3Location, client: S3Client | None) -> dict[str, PromptFile]:
+def s3_files(location: S3Location, client: S3Client | None, below: str = "") -> dict[str, PromptFile]:
     """Return the objects directly under a prefix, by name; for the location of an object, those beside it.
+
+    Args:
+        location: The prefix or the object.
+        client: boto3's default client if None.
+        below: A folder below the prefix, whose objects are returned instead.
 
     Raises:
         UnreadableError: The location cannot be listed.
@@ -33,6 +38,7 @@ def s3_files(location: S3Location, client: S3Client | None) -> dict[str, PromptF
     if prefix.lower().endswith(SUFFIXES):
         prefix = prefix.rpartition("/")[0]
     folder = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+    folder += f"{below}/" if below else ""
     try:
         client = client or boto3.Session().client("s3")
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder, Delimiter="/")

@@ -232,3 +232,36 @@ def test_an_unreadable_object_affects_no_other(monkeypatch):
 def test_a_bucket_without_prompt_sets_is_reported(bucket, message):
     """A missing bucket, missing credentials or an empty prefix is one problem."""
     assert problems_of(load_prompt_sets("s3://bucket/a.yaml", s3_client=bucket)) == [(None, None, message)]
+
+
+@pytest.mark.parametrize("source", ["c.csv", "./c.csv", "tables/c.csv", "tables/../c.csv"])
+def test_a_table_in_s3_is_named_as_one_in_a_folder_is(source):
+    """It may stand in a folder below that of the set, and is not a set of its own."""
+    table = b"prompt\nx\n"
+    objects = {"a.yaml": f"name: a\nsource: {source}\n".encode(), "c.csv": table, "tables/c.csv": table}
+    if source == "tables/c.csv":
+        del objects["c.csv"]
+    loaded = load_prompt_sets("s3://bucket", s3_client=Bucket(objects))
+    assert (names(loaded), loaded.problems) == (["a"], ())
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("../c.csv", "leads out of the prompt file's folder: copy the file into it"),
+        ("/c.csv", "leads out of the prompt file's folder: copy the file into it"),
+        ("tables/d.csv", "does not exist beside the prompt file"),
+    ],
+)
+def test_a_table_elsewhere_in_s3_is_refused(source, reason):
+    """As from a local folder, no path leads out."""
+    objects = {"sets/a.yaml": f"name: a\nsource: {source}\n".encode(), "c.csv": b"prompt\nx\n"}
+    loaded = load_prompt_sets("s3://bucket/sets", s3_client=Bucket(objects))
+    assert problems_of(loaded) == [(None, None, f"names as source {source!r}, which {reason}")]
+
+
+def test_a_file_in_another_format_in_s3_is_named_whatever_its_case():
+    """A workbook of another program is not passed over in silence."""
+    objects = {"a.yaml": (GOOD % "a").encode(), "B.XLS": b"x"}
+    [problem] = load_prompt_sets("s3://bucket", s3_client=Bucket(objects)).problems
+    assert (problem.source, problem.severity) == ("s3://bucket/B.XLS", "warning")

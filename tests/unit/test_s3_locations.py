@@ -47,7 +47,9 @@ def test_what_can_be_meant_is_read(location, expected):
     assert s3_location(location) == expected
 
 
-@pytest.mark.parametrize("location", ["S3://videos/x", "s3:/videos/x", "s3a://videos/x", "file:///x"])
+@pytest.mark.parametrize(
+    "location", ["S3://videos/x", "s3:/videos/x", "s3a://videos/x", "file:///x", "arn:aws:s3:::videos/x"]
+)
 def test_other_addresses_are_no_paths(location):
     """An address that is written a little differently is not taken for a folder of that name."""
     with pytest.raises(LocationError, match="allowed are a path, and an address such as s3://bucket/folder"):
