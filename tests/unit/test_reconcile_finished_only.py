@@ -123,3 +123,19 @@ def test_the_words_of_a_history_are_those_of_tasks(word):
     assert is_unfinished(row)
     assert not is_unfinished(replace(row, status="finished"))
     assert not is_unfinished(replace(row, status="finalizing"))
+
+
+@pytest.mark.parametrize("odd", [{"history_states_late_seconds": 3600}, {"history_wrong_share": 1.0}])
+def test_finished_tasks_that_are_called_running_prove_nothing(start_known, clock, odd):
+    """A row alone does not show that running tasks are listed, so a lost one that is not listed waits."""
+    engine = start_known(history_lists_unfinished=False, render_seconds=60, **odd)
+    engine.control("settings", render_seconds=4 * 3600)
+    engine.lose("a cat")
+    engine.control("settings", render_seconds=60, points=10**12)  # a payment hides the charge in the balance
+    for _ in range(4):
+        engine.know()
+        clock.forward(minutes=12)
+        engine.poll()
+        engine.reconcile(now=True)
+    [doubt] = engine.doubts()
+    assert "never listed an unfinished task" in doubt

@@ -13,6 +13,11 @@ from seedance_dagster.engine.reconcile import history
 from seedance_dagster.ledger.order import State
 
 
+def believe_in_running_rows(engine):
+    """Note that the account's history was seen to list running tasks."""
+    engine.ledger.observations.remember({f"{history.LISTS_UNFINISHED} of account {engine.account_name}": 1})
+
+
 def test_a_task_that_the_history_lists_late_is_adopted(start_known, clock):
     """Until then its absence is not proved, beyond any grace period."""
     engine = start_known(history_lag_seconds=3000)
@@ -30,7 +35,7 @@ def test_a_task_that_the_history_lists_late_is_adopted(start_known, clock):
 def test_a_history_that_lacks_a_known_task_proves_nothing(start_known, clock):
     """A known task that is not listed shows that others may be missing too."""
     engine = start_known(history_lag_seconds=1000, render_seconds=10_000)
-    engine.ledger.observations.remember({f"{history.LISTS_UNFINISHED} of account {engine.account_name}": 1})
+    believe_in_running_rows(engine)
     engine.place("a dog")
     [running] = engine.submit()
     engine.lose("a cat", fault="500-before")
@@ -153,6 +158,7 @@ def test_a_history_that_names_other_types_is_not_believed(known, clock, page, wo
 def test_tasks_of_types_that_own_rows_prove_are_not_read(known, clock):
     """Another type's tasks need no look where rows of ours show what the names of both types mean."""
     engine = known
+    believe_in_running_rows(engine)
     engine.know(task_type="seedance-2")
     for task_type in ("seedance-2", "seedance-2-fast"):
         engine.create_out_of_band("another dog", task_type=task_type)
@@ -243,6 +249,7 @@ def test_a_listed_task_that_cannot_be_read_proves_nothing(known, clock, monkeypa
 def test_an_unmatched_task_is_read_once_in_a_process(known, clock):
     """A task's request never changes, and one from before the order's POST is not read at all."""
     engine = known
+    believe_in_running_rows(engine)
     engine.create_out_of_band("another dog")
     clock.forward(hours=2)
     engine.know()

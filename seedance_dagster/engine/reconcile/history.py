@@ -30,6 +30,7 @@ _PAGE_SIZE = 100  # the vendor's maximum
 _MAX_PAGES = 10_000  # a million tasks
 _PASSES = 4  # later passes catch up with what moved during the first
 _LONG_BEFORE = timedelta(days=30)
+_ON_TRIAL = 3  # rows whose tasks are read to see whether the history lists running ones
 _MAX_CACHED_TASKS = 5000
 # A task's request never changes: each process reads it once.
 _cached_tasks: dict[tuple[str, str], Task] = {}
@@ -82,8 +83,8 @@ async def scan_history(
     ledger, began_at = services.ledger, services.clock()
     try:
         rows, doubt = await read_rows(worker.client, span.start, span.end)
-        lists_unfinished = await in_thread(_lists_unfinished, worker, rows.values())
         known = await in_thread(ledger.reconciliation.known_tasks, account, span.start)
+        lists_unfinished = await _lists_unfinished(worker, rows, known)
         misdated = _misdated(rows, known)
         if misdated is not None:  # such as a date alone, or local time without its zone
             rows = {task_id: replace(row, created_at=None) for task_id, row in rows.items()}
@@ -198,14 +199,27 @@ def _misdated(rows: Mapping[str, HistoryRow], known: Iterable[KnownTask]) -> str
     return None
 
 
-def _lists_unfinished(worker: Worker, rows: Iterable[HistoryRow]) -> bool:
+async def _lists_unfinished(
+    worker: Worker, rows: Mapping[str, HistoryRow], known: Iterable[KnownTask]
+) -> bool:
+    """Return True where a row was ever seen whose task was still running, as a GET of the task confirms.
+
+    Its row alone is no proof: a history of finished tasks may call them running for a while.
+    """
     observations, name = worker.services.ledger.observations, of_account(LISTS_UNFINISHED, worker)
-    if observations.recall(name):
+    if await in_thread(observations.recall, name):
         return True
-    seen = any(map(is_unfinished, rows))
-    if seen:
-        observations.remember({name: 1})
-    return seen
+    ended = {task.task_id for task in known if not task.running}
+    shown = [row.task_id for row in rows.values() if is_unfinished(row) and row.task_id not in ended]
+    for task_id in shown[:_ON_TRIAL]:
+        try:
+            task = await worker.client.get_task(task_id)
+        except NotFoundError:
+            continue
+        if task.status in _UNFINISHED:
+            await in_thread(observations.remember, {name: 1})
+            return True
+    return False
 
 
 def _other_types(
