@@ -23,6 +23,9 @@ _FACTS = {
     Kind.NEVER_CHARGED: ("points_charged",),
     Kind.CHARGE_DIFFERS: ("points_charged",),
 }
+_NOT_FETCHED = (
+    "its order was given up, so nothing fetches it: save the video from the vendor's site while it is there"
+)
 _ENDED = _DELIVERED | {State.REJECTED, State.FAILED}
 
 
@@ -63,7 +66,9 @@ def compare(order: Order, vendor: VendorSnapshot, *, now: datetime) -> Iterator[
         yield from _compare_request(order, task)
     outstanding = _outstanding(order, vendor, now)
     if outstanding is not None:
-        yield _task_finding(Kind.PAID_NOT_STORED, order, outstanding)
+        given_up = order.state in {State.REJECTED, State.FAILED}
+        advice = _NOT_FETCHED if given_up else None
+        yield _task_finding(Kind.PAID_NOT_STORED, order, outstanding, advice=advice)
         return
     if task is not None and (difference := _state_difference(order, task, now)) is not None:
         yield _task_finding(Kind.STATE_DIFFERS, order, difference)
@@ -142,10 +147,17 @@ def _compare_charge(order: Order, charged: int | None) -> Finding | None:
     return None
 
 
-def _task_finding(kind: Kind, order: Order, message: str, cost_points: int | None = None) -> Finding:
-    location = f"task {order.task_id}"
+def _task_finding(
+    kind: Kind, order: Order, message: str, cost_points: int | None = None, *, advice: str | None = None
+) -> Finding:
     return order_finding(
-        kind, order, location=location, message=message, facts=_FACTS[kind], cost_points=cost_points
+        kind,
+        order,
+        location=f"task {order.task_id}",
+        message=message,
+        facts=_FACTS[kind],
+        cost_points=cost_points,
+        advice=advice,
     )
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _WIDE = 200  # so that no URL in a table is cut
 _LEAST = 80  # a table in fewer columns loses its texts, while a terminal only breaks longer lines
 _STYLED_ROWS = 500
+_JOINERS = "\u200c\u200d"  # inside Persian words, and emoji such as families
 
 
 def console(*, width: int = _WIDE) -> Console:
@@ -98,7 +99,13 @@ def progress_bars() -> Iterator[ShowProgress]:
 
 def printable(text: str) -> str:
     """Return a text with control characters replaced: text in files and replies must not steer a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    return "".join(letter if letter.isprintable() or letter in _JOINERS else " " for letter in text)
+
+
+def shortened(text: str, length: int) -> str:
+    """Return a text for a cell of a table, with control characters replaced, and cut to a length."""
+    text = printable(text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def budgets_as_json(usages: Sequence[BudgetUsage]) -> list[dict[str, Any]]:

@@ -158,7 +158,10 @@ def test_a_completed_task_that_the_ledger_does_not_have_as_completed_is_a_findin
     snapshots = make_snapshots(
         [order], vendor=VendorSnapshot(history={"task-1": row(order)}, tasks={"task-1": task})
     )
-    assert kinds(snapshots) == ["paid_not_stored"] * is_finding
+    result = findings(snapshots)
+    assert [finding.kind.value for finding in result] == ["paid_not_stored"] * is_finding
+    fetched_later = "seedance_sensor is running"
+    assert all((fetched_later in finding.advice) is (state is State.SUBMITTED) for finding in result)
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.CLAIMED, State.UNCERTAIN, State.SUBMITTED])

@@ -9,7 +9,7 @@ from decimal import Decimal
 import click
 import pytest
 
-from seedance_dagster.cli.output import console, print_json, print_table, span, table
+from seedance_dagster.cli.output import console, print_json, print_table, printable, span, table
 from seedance_dagster.money import format_usd
 
 
@@ -36,6 +36,13 @@ def test_money_keeps_every_part(amount: str, words: str) -> None:
 def test_spans_have_two_units(seconds: float, words: str) -> None:
     """A length of time is shown in its two largest units."""
     assert span(timedelta(seconds=seconds)) == words
+
+
+def test_texts_cannot_steer_a_terminal() -> None:
+    """Control characters and changes of direction become blanks; what joins letters of a script stays."""
+    assert printable("\x1b[31mred\u202e\n") == " [31mred  "
+    joined = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f469\u200d\U0001f467"
+    assert printable(joined) == joined
 
 
 def test_json_keeps_money_exact(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,12 +10,11 @@ from typing import Any
 
 import click
 from dagster import DagsterInstance
-from rich.markup import escape
 
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
-from seedance_dagster.cli.output import console, print_json, progress_bars, table
+from seedance_dagster.cli.output import console, print_json, print_table, progress_bars
 from seedance_dagster.counting import counted
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.binding import rebind
@@ -156,26 +155,22 @@ def _show(plan: Plan, place: Place, failed: dict[int, str], *, applied: bool, be
         text = "replaces" if applied else "would replace"
         out.print(f"The ledger is new: it {text} the lost one with the id {place.identity.ledger_id}")
     if plan.orders:
-        rows = table(
-            "Orders", ("Prompt", "State", "Task", "USD", "What becomes of it", "Known from"), numbers=("USD",)
-        )
-        for number, planned in enumerate(plan.orders):
-            meaning = f"not restored: {failed[number]}" if number in failed else _MEANINGS[planned.state]
-            texts = (
+        columns = ("Prompt", "State", "Task", "USD", "What becomes of it", "Known from")
+        orders = [
+            (
                 planned.partition,
                 planned.state,
                 planned.task_id or "",
                 _usd(planned),
-                meaning,
+                f"not restored: {failed[number]}" if number in failed else _MEANINGS[planned.state],
                 planned.source,
             )
-            rows.add_row(*map(escape, texts))
-        out.print(rows)
+            for number, planned in enumerate(plan.orders)
+        ]
+        print_table(out, "Orders", columns, orders, numbers=("USD",))
     if plan.not_restored:
-        rows = table("Not restored", ("Location", "What is known", "USD"), numbers=("USD",))
-        for left in plan.not_restored:
-            rows.add_row(*map(escape, (left.location, left.message, _usd(left))))
-        out.print(rows)
+        rows = [(left.location, left.message, _usd(left)) for left in plan.not_restored]
+        print_table(out, "Not restored", ("Location", "What is known", "USD"), rows, numbers=("USD",))
     for state, count in Counter(planned.state for planned in plan.orders).items():
         out.print(f"{count:>6} {state}", markup=False)
     for verdict, count in Counter(restored.verdict for restored in plan.verdicts).items():

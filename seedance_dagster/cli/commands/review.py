@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.text import Text
 
 from seedance_dagster.cli.compare import compare_command
 from seedance_dagster.cli.environ import is_home, ledger_settings, user_name
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
-from seedance_dagster.cli.output import console, print_json, printable, table
+from seedance_dagster.cli.output import console, print_json, print_table, printable, shortened
 from seedance_dagster.cli.videos import check_has_videos
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.verdict import GivenVerdict, Judgement, Verdict
@@ -227,21 +226,19 @@ def _done(prompt_set: str, recorded: Sequence[GivenVerdict], *, as_json: bool) -
 
 def _show(videos: Sequence[ReviewedVideo]) -> None:
     columns = ("Partition", "Verdict", "Reviewer", "Note", "Model", "USD", "Prompt")
-    rows = table("", columns, numbers=("USD",))
-    for video in videos:
-        cost = "" if video.cost_usd is None else format_usd(Decimal(str(video.cost_usd)))
-        prompt = printable(video.prompt)
-        values = (
+    rows = [
+        (
             video.partition,
             video.verdict,
             printable(video.reviewer),
             printable(video.note),
             video.task_type,
-            cost,
-            prompt if len(prompt) <= _PROMPT else f"{prompt[: _PROMPT - 1]}…",
+            "" if video.cost_usd is None else format_usd(Decimal(str(video.cost_usd))),
+            shortened(video.prompt, _PROMPT),
         )
-        rows.add_row(*map(Text, values))
+        for video in videos
+    ]
     counts = Counter(video.verdict for video in videos)
     out = console()
-    out.print(rows)
+    print_table(out, "", columns, rows, numbers=("USD",))
     out.print(", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict))

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.text import Text
 
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
-from seedance_dagster.cli.output import console, print_json, printable, table
+from seedance_dagster.cli.output import console, print_json, print_table, shortened
 from seedance_dagster.counting import counted
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.tiles.filter import TileFilter
@@ -94,21 +93,16 @@ def _show(shown: list[dict[str, Any]], *, more: bool) -> None:
     if not shown:
         out.print("nothing was found: each word must be in a prompt, partition, tag, note or caption")
         return
-    rows = table("", ("Set", "Partition", "State", "Verdict", "USD", "Prompt"), numbers=("USD",))
-    for video in shown:
-        prompt = printable(video["prompt"] or "")
-        rows.add_row(
-            *map(
-                Text,
-                (
-                    video["prompt_set"],
-                    video["partition"],
-                    video["state"],
-                    video["verdict"] or "",
-                    "" if video["cost_usd"] is None else format_usd(video["cost_usd"]),
-                    prompt if len(prompt) <= _PROMPT else f"{prompt[: _PROMPT - 1]}…",
-                ),
-            )
+    rows = [
+        (
+            video["prompt_set"],
+            video["partition"],
+            video["state"],
+            video["verdict"] or "",
+            "" if video["cost_usd"] is None else format_usd(video["cost_usd"]),
+            shortened(video["prompt"] or "", _PROMPT),
         )
-    out.print(rows)
+        for video in shown
+    ]
+    print_table(out, "", ("Set", "Partition", "State", "Verdict", "USD", "Prompt"), rows, numbers=("USD",))
     out.print(f"the newest {len(shown)}; --limit shows more" if more else counted(len(shown), "partition"))
