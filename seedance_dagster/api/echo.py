@@ -75,7 +75,7 @@ def foreign_field(task: Task, request: TaskRequest, *, mark: str | None = None) 
     """
     if mark is not None and task.mark == mark:
         return None
-    if task.task_type not in ("", request.task_type):
+    if not task.is_of_type(request.task_type):
         return "task type"
     if isinstance(request, RemovalRequest):
         return None  # the vendor may show a link of its own

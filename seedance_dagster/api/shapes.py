@@ -56,8 +56,7 @@ def video_link(task: Mapping[str, Any]) -> str | None:
         'https://f/v.mp4'
     """
     detail = task.get("detail")
-    places = [task.get("output"), task.get("video_url"), task.get("video")]
-    places += [detail.get("output")] if isinstance(detail, Mapping) else []
+    places = [task.get("output"), task, detail.get("output") if isinstance(detail, Mapping) else None]
     links = [link for place in places for link in links_in(place)]
     films = (link for link in links if not _PICTURE_OR_SOUND.search(link.partition("?")[0]))
     return next(films, None) or next(iter(links), None) or _odd_link(task.get("output"))
@@ -117,7 +116,7 @@ def links_in(value: object, depth: int = _MOST_DEPTH) -> Iterator[str]:
             yield text
         elif text.startswith("//"):
             yield f"https:{text}"
-        value = _json_in(text)
+        value = json_in(text)
     if depth == 0:
         return
     parts: list[object] = []
@@ -130,7 +129,7 @@ def links_in(value: object, depth: int = _MOST_DEPTH) -> Iterator[str]:
         yield from links_in(part, depth - 1)
 
 
-def _json_in(text: str) -> object:
+def json_in(text: str) -> Any:
     """Return the list or object that a text spells as JSON; None for any other text."""
     if not text.startswith(("{", "[")) or len(text) > _MOST_JSON:
         return None

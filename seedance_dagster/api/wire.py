@@ -15,7 +15,14 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from seedance_dagster.api.shapes import error_texts, names_in, status_meaning, texts_of, video_link
+from seedance_dagster.api.shapes import (
+    error_texts,
+    json_in,
+    names_in,
+    status_meaning,
+    texts_of,
+    video_link,
+)
 from seedance_dagster.api.values import as_mapping, identifier, parse_time, points, text, whole_number
 from seedance_dagster.api.webhook import echoed_mark
 
@@ -159,13 +166,17 @@ class Task(BaseModel):
     error_code: int
     error_message: str
 
+    def is_of_type(self, task_type: str) -> bool:
+        """Return True unless it names another type; capitals make no difference."""
+        return self.task_type.casefold() in ("", task_type.casefold())
+
     @classmethod
     def parse(cls, data: object, *, may_be_wrapped: bool = True) -> Task | None:
         """Parse the `data` of an envelope; return None when it has no task id.
 
         Args:
             data: The data.
-            may_be_wrapped: Whether a task counts that is alone in a list or in a further envelope.
+            may_be_wrapped: Whether a task counts that is alone in a list, in a further envelope or in a text.
         """
         fields = _unwrapped(data) if may_be_wrapped else as_mapping(data)
         task_id = identifier(fields.get("task_id"))
@@ -257,7 +268,9 @@ class HistoryPage(BaseModel):
 
 
 def _unwrapped(data: object, depth: int = 3) -> dict[str, Any]:
-    """Return the fields of a task, which may be alone in a list or in a further envelope."""
+    """Return the fields of a task, which may be alone in a list, in a further envelope, or in a text."""
+    if isinstance(data, str):
+        data = json_in(data)
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     fields = as_mapping(data)

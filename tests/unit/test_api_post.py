@@ -262,6 +262,13 @@ async def test_a_reply_that_echoes_another_request_is_a_lost_reply(echo, differs
     assert f"with task t-1, whose {differs} is not the one that was sent" in str(error)
 
 
+async def test_the_capitals_of_an_echoed_type_make_no_difference():
+    """A task of the type that was sent is the answer, however the type is spelled."""
+    vendor = Vendor(envelope(task_data(task_type="Seedance-2-Fast\t")))
+    async with vendor.client() as client:
+        assert (await client.create_task(REQUEST)).task_id == "t-1"
+
+
 @pytest.mark.parametrize(
     "echo",
     [{}, {"prompt": None}, {"prompt": " a &lt;cat&gt; ", "duration": "5"}, {"prompt": "“A cat”"}],

@@ -97,6 +97,12 @@ def test_an_unknown_word_has_no_meaning(word):
         {"output": {"outputs": [{"href": LINK}]}},
         {"output": None, "detail": {"output": {"video": LINK}}},
         {"output": None, "video_url": LINK},
+        {"output": None, "works": [{"video": {"resource": LINK}}]},
+        {"output": None, "videos": [LINK]},
+        {"output": {}, "result": {"video_url": LINK}},
+        {"output": None, "outputs": [{"url": LINK}]},
+        {"output": "", "url": LINK},
+        {"output": {"video": LINK}, "video_without_watermark": "https://f/other.mp4"},
         {"output": {"video": "https://f/marked.mp4", "video_without_watermark": LINK}},
         {
             "output": {
@@ -114,6 +120,12 @@ def test_the_link_is_found_wherever_it_stands(fields):
 def test_nothing_else_is_taken_for_the_link(output):
     """A cover, an empty text or another scheme is not a video."""
     assert video_link({"output": output}) is None
+
+
+def test_a_reference_is_not_taken_for_the_link():
+    """The links of a request, which the task repeats, do not lead to its video."""
+    echo = {"input": {"video_urls": [LINK], "image_urls": [LINK]}, "config": {"url": LINK}}
+    assert video_link({"output": None, "meta": {"video_url": LINK}} | echo) is None
 
 
 def test_an_odd_link_in_the_usual_place_is_kept():

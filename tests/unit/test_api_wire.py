@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -105,6 +106,8 @@ def test_without_an_id_there_is_no_task(data):
         lambda task: {"task": task},
         lambda task: {"code": 200, "data": [task]},
         lambda task: {"result": {"task": task}},
+        json.dumps,
+        lambda task: {"data": json.dumps([task])},
     ],
 )
 def test_a_task_may_be_wrapped_once_more(wrap):

@@ -93,7 +93,7 @@ class Matcher:
         files = {fact["sent_url"] for fact in order.reference_facts or () if fact.get("sent_url")}
         sent = self._fields(request.to_wire()["input"], request.task_type)
         echoed = self._fields(task.input, request.task_type)
-        other_type = ["task_type"] if task.task_type not in ("", request.task_type) else []
+        other_type = [] if task.is_of_type(request.task_type) else ["task_type"]
         return other_type + [name for name in sent if not self._equal(name, sent[name], echoed[name], files)]
 
     def match(self, lost: Sequence[Lost], tasks: Sequence[Task]) -> Matches:
@@ -254,7 +254,7 @@ def may_be(task: Task, lost: Lost) -> bool:
         return may_be_removal(task, lost.order)
     text = prompt_of(task)
     if text is None:
-        return task.task_type in ("", lost.order.task_type)
+        return task.is_of_type(lost.order.task_type)
     return letters(text) == letters(without_secrets(lost.order.request["prompt"]))
 
 

@@ -13,7 +13,7 @@ OWN_COPY = "asset://"
 
 def removal_differences(task: Task, order: Order) -> list[str]:
     """Return the fields in which a task differs from the removal that an order requested; none when equal."""
-    other_type = ["task_type"] if task.task_type not in ("", order.task_type) else []
+    other_type = [] if task.is_of_type(order.task_type) else ["task_type"]
     return other_type + ([] if _same_video(task, order) else ["video_url"])
 
 
@@ -21,11 +21,7 @@ def may_be_removal(task: Task, order: Order) -> bool:
     """Return True when a task may be that of a removal: nothing that it shows excludes that."""
     renders = isinstance(text := task.input.get("prompt"), str) and text.strip()
     shows_video = bool(task.input.get("video_url"))
-    return (
-        task.task_type in ("", order.task_type)
-        and not renders
-        and (not shows_video or _same_video(task, order))
-    )
+    return task.is_of_type(order.task_type) and not renders and (not shows_video or _same_video(task, order))
 
 
 def _same_video(task: Task, order: Order) -> bool:
