@@ -13,6 +13,7 @@ from itertools import product
 from typing import Any
 
 from seedance_dagster.prompts.bounds import MAX_PROMPTS
+from seedance_dagster.prompts.missing import is_unfilled
 from seedance_dagster.prompts.problems import shown
 
 VARIED_FIELDS = ("task_type", "mode", "duration", "aspect_ratio", "resolution", "audio")
@@ -170,6 +171,14 @@ def filled(text: str, values: Mapping[str, str]) -> str:
     return "".join(
         literal + ("" if name is None else values[name]) for literal, name, _, _ in _formatter.parse(text)
     )
+
+
+def refuse_unfilled(text: str, values: Mapping[str, str]) -> None:
+    """Raise `PlaceholderError` for a placeholder with a value such as NaN or TODO."""
+    for name in placeholders(text):
+        if name in values and is_unfilled(values[name]):
+            value = shown(values[name], 40)
+            raise PlaceholderError(f"has {{{shown(name, 40)[1:-1]}}}, whose value is {value}; write one")
 
 
 def value_id(value: object) -> str:

@@ -12,13 +12,16 @@ _MISSING = frozenset(
         *("\\n", "(null)", "<null>", "[null]", "(none)", "<none>", "(blank)", "(empty)"),
     }
 )
+_MAY_BE_MEANT = ("na", "none", "nil")  # as a part of a text, such as a hat that is none
+_TO_BE_WRITTEN = ("todo", "tbd", "tba", "tbc", "fixme")
 _LONGEST_WORDS = 40
 _WORDS = frozenset(
     {
         # a missing value with points or in brackets, and a truth value
         *("nan", "na", "n a", "n v t", "k a", "null", "none", "nil", "undefined", "true", "false"),
         # to be written
-        *("todo", "tbd", "tba", "tbc", "wip", "xxx", "fixme", "placeholder", "loading", "text", "string"),
+        *_TO_BE_WRITTEN,
+        *("wip", "xxx", "placeholder", "loading", "text", "string"),
         *(
             "prompt",
             "prompts",
@@ -56,19 +59,19 @@ _WORDS = frozenset(
     }
 )
 _NO_LETTERS = re.compile(r"[\W\d_]+")
-_NOT_PROMPTS = tuple(
-    re.compile(pattern, re.IGNORECASE | re.DOTALL)
-    for pattern in (
-        # templates that nothing filled
-        r"\{\{?\s*[\w.-]+\s*\}\}?|\$\{?\w+\}?|%\(?\w*\)?s|<\w+>|<(?:insert|enter|add|your)\b[^<>]*>",
-        r"\[object Object\]|lorem ipsum\b.*",
-        # a formula, or LibreOffice's error of one
-        r"=\s?(?:[\"'(+-]|\$?[a-z]{1,3}\$?\d|[a-z._]+[(!]).*|Err:\d{3}",
-        # an address or the name of a file
-        r"(?:https?|s3|gs|file)://\S+|data:\S+|\S+\.(?:png|jpe?g|webp|gif|bmp|heic|mp4|mov|webm|mp3|wav)",
-        # a value as Python or JSON writes it
-        r"b(['\"]).*\1|\[\s*(['\"]).*\2\s*\]|\((['\"]).*\3,\)|\{.*['\"]prompt['\"]\s*:.*\}",
-    )
+_FLAGS = re.IGNORECASE | re.DOTALL
+_NOT_FILLED = re.compile(
+    r"\{\{?\s*[\w.-]+\s*\}\}?|\$\{?\w+\}?|%\(?\w*\)?s|<\w+>|<(?:insert|enter|add|your)\b[^<>]*>"
+    r"|\[object Object\]|lorem ipsum\b.*",
+    _FLAGS,
+)
+# LibreOffice has Err:502 in place of the result of a formula.
+_FORMULA = re.compile(r"=\s?(?:[\"'(+-]|\$?[a-z]{1,3}\$?\d|[a-z._]+[(!]).*|Err:\d{3}", _FLAGS)
+_FILE = re.compile(
+    r"(?:https?|s3|gs|file)://\S+|data:\S+|\S+\.(?:png|jpe?g|webp|gif|bmp|heic|mp4|mov|webm|mp3|wav)", _FLAGS
+)
+_VALUE_OF_PROGRAM = re.compile(
+    r"b(['\"]).*\1|\[\s*(['\"]).*\2\s*\]|\((['\"]).*\3,\)|\{.*['\"]prompt['\"]\s*:.*\}", _FLAGS
 )
 _SHEET_ERROR = re.compile(r"#[A-ZÀ-Þ][A-ZÀ-Þ0-9/_]*[!?]?")  # #REF!, in German #BEZUG!
 _SYMBOLS = ("Sm", "Sc", "Sk", "Cf")  # all but pictures: an emoji may be a prompt
@@ -94,10 +97,29 @@ def is_placeholder(text: str) -> bool:
     return (
         is_missing(text)
         or (len(text) <= _LONGEST_WORDS and _NO_LETTERS.sub(" ", text.casefold()).strip() in _WORDS)
-        or _SHEET_ERROR.fullmatch(text) is not None
-        or any(pattern.fullmatch(text) for pattern in _NOT_PROMPTS)
+        or _is_without_result(text)
+        or any(pattern.fullmatch(text) for pattern in (_FILE, _VALUE_OF_PROGRAM))
         or all(map(_is_punctuation, text))
     )
+
+
+def is_unfilled(text: str) -> bool:
+    """Return True for a value that cannot be a part of a prompt, since it was never filled in.
+
+    Example:
+        >>> is_unfilled("NaN"), is_unfilled("TODO"), is_unfilled("#N/A"), is_unfilled("none")
+        (True, True, True, False)
+    """
+    return (
+        (is_missing(text) and text.strip().casefold() not in _MAY_BE_MEANT)
+        or text.strip().casefold() in _TO_BE_WRITTEN
+        or _is_without_result(text)
+    )
+
+
+def _is_without_result(text: str) -> bool:
+    """Return True for a template, a formula, and the error of one."""
+    return any(pattern.fullmatch(text) for pattern in (_SHEET_ERROR, _NOT_FILLED, _FORMULA))
 
 
 def _is_punctuation(character: str) -> bool:

@@ -16,6 +16,7 @@ from seedance_dagster.prompts.matrix import (
     combinations,
     count,
     filled,
+    refuse_unfilled,
     variant_id,
 )
 from seedance_dagster.prompts.problems import Problem
@@ -112,6 +113,7 @@ class _Expansion:
             return
         tags = self._tags(row)
         try:
+            refuse_unfilled(text, tags)
             axes = self.matrix.axes_of({**row.fields, **self._own_tags(row)}, text)
             self.used_axes |= axes.keys()
             room = max(0, self.matrix.max_prompts - self.total)

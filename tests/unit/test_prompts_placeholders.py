@@ -9,6 +9,7 @@ import json
 import pytest
 from prompts_support import load, only_prompt, problems_of
 
+from seedance_dagster.prompts import load_prompt_sets
 from seedance_dagster.prompts.misread import misread_part
 
 
@@ -126,3 +127,23 @@ def test_a_column_that_may_switch_rows_off_is_named(tmp_path, column):
     assert only_prompt(loaded).tags == {column: "no"}
     message = "is kept as a tag: every row is ordered, whatever it says; delete rows that should not be"
     assert problems_of(loaded) == [(None, f"column '{column}'", message)]
+
+
+@pytest.mark.parametrize("value", ["NaN", "null", "n/a", "#N/A", "TODO", "=A2", "{animal}", "undefined"])
+def test_a_placeholder_is_not_filled_with_such_a_cell(tmp_path, value):
+    """The row is named and not paid for; words that may be meant are kept."""
+    (tmp_path / "shots.csv").write_text(f"animal,hat\nfox,none\n{value},red\n")
+    text = "name: a\nsource: shots.csv\ntemplate: A {animal} with a hat ({hat})\n"
+    loaded = load(tmp_path, "a.yaml", text)
+    [problem] = load_prompt_sets(tmp_path).errors
+    assert (problem.prompt, problem.field) == ("shots.csv, line 3", "prompt")
+    assert problem.message == f"has {{animal}}, whose value is {value!r}; write one"
+    assert [prompt.request.prompt for prompt in loaded.sets[0].prompts] == ["A fox with a hat (none)"]
+
+
+def test_one_column_is_not_two_fields(tmp_path):
+    """A column that two fields name would leave one of them empty."""
+    (tmp_path / "shots.csv").write_text("caption\nA fox\n")
+    loaded = load(tmp_path, "a.yaml", "name: a\nsource: shots.csv\ncolumns: {prompt: caption, id: caption}\n")
+    [(_, _, message)] = problems_of(loaded)
+    assert message.endswith("has one column 'caption' for columns.prompt and columns.id; name another one")

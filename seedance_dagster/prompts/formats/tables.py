@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -147,6 +148,12 @@ def no_prompt(names: Iterable[str], required: str = "prompt", below: str | None 
 def _check_columns(names: Mapping[str, None], columns: Columns) -> None:
     if columns.required not in names:
         raise no_prompt(names, columns.required)
+    repeated = [column for column, count in Counter(columns.fields.values()).items() if count > 1]
+    if repeated:
+        same = " and ".join(
+            f"columns.{name}" for name, column in columns.fields.items() if column == repeated[0]
+        )
+        raise UnreadableError(f"has one column {shown(repeated[0])} for {same}; name another one")
     for name, column in columns.fields.items():
         if column not in names:
             raise UnreadableError(f"has no column {shown(column)}, which columns.{name} names")
