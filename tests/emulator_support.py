@@ -28,9 +28,9 @@ class Service:
     def wait(self, seconds):
         self.time += timedelta(seconds=seconds)
 
-    async def post(self, prompt="A cat", **fields):
+    async def post(self, prompt="A cat", *, task_type="seedance-2-fast", **fields):
         request = {"prompt": prompt, "mode": "text_to_video", "duration": 5, "aspect_ratio": "16:9", **fields}
-        body = {"model": "seedance", "task_type": "seedance-2-fast", "input": request}
+        body = {"model": "seedance", "task_type": task_type, "input": request}
         return await self.client.post("/api/v1/task", json=body)
 
     async def make(self, prompt="A cat", **fields):

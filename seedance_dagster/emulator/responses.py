@@ -20,15 +20,25 @@ class Refusal(Exception):  # noqa: N818  an answer, not an error of the emulator
     """A call that is answered with an error; nothing was created or billed.
 
     Args:
-        status: HTTP status and envelope code.
+        status: HTTP status.
         message: The envelope's message.
         kind: The name under which the books count it.
+        code: The envelope's code; None for the HTTP status.
         retry_after_s: Seconds for the `Retry-After` header; None to omit it.
     """
 
-    def __init__(self, status: int, message: str, *, kind: str, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str,
+        code: int | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.code = status if code is None else code
         self.message = message
         self.kind = kind
         self.retry_after_s = retry_after_s
@@ -47,7 +57,7 @@ def envelope(data: Any, *, code: int = 200, message: str = "success", status: in
 def refused(refusal: Refusal, *, in_200: bool) -> JSONResponse:
     """Return a refusal in an envelope; `in_200` hides it in the body of an HTTP 200."""
     reply = envelope(
-        None, code=refusal.status, message=refusal.message, status=200 if in_200 else refusal.status
+        None, code=refusal.code, message=refusal.message, status=200 if in_200 else refusal.status
     )
     if refusal.retry_after_s is not None:
         reply.headers["Retry-After"] = str(refusal.retry_after_s)

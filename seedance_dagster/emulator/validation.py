@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from seedance_dagster.emulator.responses import Refusal, invalid
-from seedance_dagster.emulator.task_types import REMOVE_WATERMARK, TaskType, task_types
+from seedance_dagster.emulator.task_types import FEWER_RESTRICTIONS, REMOVE_WATERMARK, TaskType, task_types
 
 DEFAULT_RATIO = "16:9"
 DEFAULT_VIDEO_S = Decimal(5)
@@ -81,7 +81,7 @@ def read_request(body: Any) -> TaskRequest:
     mode = fields.get("mode")
     if mode not in _MODES:
         raise invalid(f"input.mode is required and must be one of {', '.join(_MODES)}")
-    references = _References.read(fields)
+    references = _References.read(fields, own_copies=task_type.endswith(FEWER_RESTRICTIONS))
     references.check_counts(mode, model.most)
     references.check_mentions(prompt)
     duration = _duration(fields.get("duration"), model)
@@ -153,9 +153,14 @@ class _References:
     audio: tuple[str, ...]
 
     @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> _References:
-        """Read the lists of an `input` object; raise `Refusal` for a bad list, URL or format."""
-        return cls(*(_urls(name, fields.get(name)) for name in _FORMATS))
+    def read(cls, fields: Mapping[str, Any], *, own_copies: bool) -> _References:
+        """Read the lists of an `input` object; raise `Refusal` for a bad list, URL or format.
+
+        Args:
+            fields: The object.
+            own_copies: Whether the vendor's own copies of earlier references (`asset://`) may stand in it.
+        """
+        return cls(*(_urls(name, fields.get(name), own_copies=own_copies) for name in _FORMATS))
 
     def check_counts(self, mode: str, most: Mapping[str, int]) -> None:
         """Raise `Refusal` for references that the mode does not allow."""
@@ -203,13 +208,16 @@ class _References:
         return _query(self.image[0], "ratio")
 
 
-def _urls(field: str, value: Any) -> tuple[str, ...]:
+def _urls(field: str, value: Any, *, own_copies: bool) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(url, str) for url in value):
         raise invalid(f"input.{field} must be a list of URLs")
     for position, url in enumerate(value, 1):
-        _check_url(f"input.{field}[{position}]", url, _FORMATS[field])
+        is_own = own_copies and field != "audio_urls" and url.startswith("asset://")
+        is_image = field == "image_urls" and url.startswith("data:image/")
+        if not is_own and not is_image:
+            _check_url(f"input.{field}[{position}]", url, _FORMATS[field])
     return tuple(value)
 
 

@@ -23,6 +23,7 @@ from seedance_dagster.emulator.validation import TaskRequest, read_request, vide
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 from seedance_dagster.emulator.watermarks import removal
 
+_OUT_OF_CREDITS = 10002
 # Share of the render time after which a task of this outcome ends; without one it ends in the queue.
 _RENDER_SHARE = {
     Outcome.COMPLETED: 1.0,
@@ -106,7 +107,8 @@ class Vendor:
             raise Refusal(self.settings.plan_limit_status, text, kind="plan-limit")
         cost = self._price(request, now)
         if self.account.points < cost:
-            raise Refusal(self.settings.credits_status, "insufficient credits", kind="credits")
+            status = self.settings.credits_status
+            raise Refusal(status, "insufficient credits", kind="credits", code=_OUT_OF_CREDITS)
         record = self._record(request, body=dict(body), source=source, markers=markers, cost=cost, now=now)
         self.account.points -= cost
         self.tasks_by_prompt[request.prompt] += 1

@@ -123,7 +123,7 @@ def test_without_a_balance_a_refused_post_pauses(at):
             engine.control("settings", points=A_VIDEO)
 
         events = waiting_run(engine, accepted, on_delay=buy)
-        assert "the vendor refused: insufficient credits (HTTP 402, code 402)" in reasons[0]
+        assert "the vendor refused: insufficient credits (HTTP 402, code 10002)" in reasons[0]
         assert isinstance(events[-1], Stored)
         [order] = engine.services.ledger.queries.find()
         steps = [entry.to_state for entry in engine.services.ledger.queries.journal(order.order_id)]

@@ -146,7 +146,7 @@ async def test_refusals_have_the_vendors_text(service):
     assert full.json()["message"] == "active task count 0 has reached the plan limit"
     await service.set(plan_limit=5, points=0, errors_in_200=True)
     poor = await service.post()
-    assert (poor.status_code, poor.json()["code"]) == (200, 402)
+    assert (poor.status_code, poor.json()["code"]) == (200, 10002)
     assert poor.json()["message"] == "insufficient credits"
 
 

@@ -112,8 +112,22 @@ async def test_a_gateway_answers_a_get_with_a_page(service, status):
 
 async def test_assets_are_refused_where_they_are_not_allowed(service):
     """A strict type answers 422 to an address of the vendor's own store."""
-    reply = await service.post(mode="omni_reference", image_urls=["asset://asset-1"])
+    own = {"mode": "omni_reference", "image_urls": ["asset://asset-1"]}
+    reply = await service.post(**own)
     assert (reply.status_code, await tasks_of(service)) == (422, 0)
+    audio = await service.post(task_type="seedance-2-less-restriction", **own, audio_urls=["asset://asset-2"])
+    assert (audio.status_code, await tasks_of(service)) == (422, 0)
+    accepted = await service.post(task_type="seedance-2-less-restriction", **own)
+    assert (accepted.status_code, await tasks_of(service)) == (200, 1)
+
+
+async def test_an_image_may_be_a_data_link(service):
+    """An image as a `data:` link makes a task, a video as one does not."""
+    video = await service.post(mode="omni_reference", video_urls=["data:video/mp4;base64,AAAA"])
+    assert (video.status_code, await tasks_of(service)) == (400, 0)
+    link = "data:image/png;base64,iVBORw0KGgo="
+    for mode in ("omni_reference", "first_last_frames"):
+        assert (await service.post(mode=mode, image_urls=[link])).status_code == 200
 
 
 @pytest.mark.parametrize("stage", [Stage.BEFORE, Stage.AFTER, Stage.GET])
