@@ -75,6 +75,21 @@ def test_a_sheet_goes_out_and_comes_in(run, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "partition;verdict;note\r\ncat;Accepted;calm, soft\r\n;;\r\n",
+        "sep=;\r\npartition;verdict\r\ncat;accepted\r\n",
+        "\ufeffpartition\tverdict\ncat\taccepted\n",
+        ",partition,verdict,\n0,cat, accepted ,\n",
+    ],
+)
+def test_a_sheet_is_read_as_spreadsheets_save_it(run, tmp_path, content):
+    """Excel in other languages writes semicolons; tables have empty rows and columns, and an index."""
+    (tmp_path / "v.csv").write_text(content, newline="")
+    assert run("import", "spots", "v.csv").stdout == "spots: 1 accepted\n"
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("accept", "spots"), "name partitions, or choose videos by --where"),
@@ -100,6 +115,10 @@ def test_what_cannot_be_done_is_said(run, arguments, words):
         (b"id,verdict\ncat,accepted\n", "v.csv: the column partition is missing"),
         (b"partition,verdict\ncat,accept\n", "line 2: verdict is 'accept'; allowed are accepted, discarded"),
         (b"partition,verdict\ncat,accepted\ncat,discarded\n", "line 3: cat is there twice"),
+        (b"partition;note\ncat;x\n", "the column verdict is missing; partition and verdict are needed"),
+        (b"partition,verdict\ncat,accepted,calm, soft\n", "line 2 has 4 cells for 2 columns; put texts with"),
+        (b"partition,verdict\n,accepted\n", "line 2: the partition is empty"),
+        (b'partition,verdict\n"cat,accepted\n', "v.csv is not valid CSV: unexpected end of data (line 2)"),
         (b"partition,verdict,sha256\ncat,accepted,00\n", "another video than the one that was looked at"),
         ("partition,verdict\ncat,accepted\n".encode("utf-16"), "it is not UTF-8 text; save it as UTF-8"),
     ],

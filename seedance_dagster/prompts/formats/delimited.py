@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from seedance_dagster.counting import counted
@@ -21,10 +21,16 @@ _NO_NAME = '\t ,;|"'  # the characters of a row of empty cells
 _MOST_HEADER = 100_000
 
 
-def read_csv(text: str, source: str, required: str) -> Table:
+def read_csv(text: str, source: str, required: str, missing: Callable[..., Exception] = no_prompt) -> Table:
     """Read a header and one prompt per row; an empty cell counts as not set.
 
     The delimiter is the one that gives the header a column `required`, or else the one that it has most of.
+
+    Args:
+        text: The text of the file.
+        source: Its path or URI.
+        required: The column that it must have.
+        missing: Returns the error of a file without it, as `no_prompt` does.
 
     Raises:
         UnreadableError: The file is not CSV, or has no such column.
@@ -45,7 +51,7 @@ def read_csv(text: str, source: str, required: str) -> Table:
         if required not in header:
             below = next((cells for cells in islice(reader, HEADER_ROWS) if _has(cells, required)), None)
             place = None if below is None else f"line {reader.line_num}"
-            raise no_prompt(filter(None, header), required, place)
+            raise missing(filter(None, header), required, place)
         for cells in reader:
             if not any(map(str.strip, cells)):
                 continue
