@@ -236,7 +236,9 @@ def default_ledger_url(home: str | os.PathLike[str], *, config: str | os.PathLik
             "PostgreSQL database, the same for each of them, or each would pay on its own. Where one machine "
             "does everything, a SQLite file will do"
         )
-    return f"sqlite:///{Path(home).absolute() / 'seedance' / 'ledger.db'}"
+    file = str(Path(home).absolute() / "seedance" / "ledger.db")
+    # A folder such as feature%2Fx, as Jenkins names its workspaces, would be read as feature/x.
+    return f"sqlite:///{file.replace('%', '%25').replace('?', '%3F')}"
 
 
 def _shared_storage(home: Path) -> str | None:

@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from seedance_dagster.ledger.driver_errors import describe_driver_error
 from seedance_dagster.ledger.engines import WRITES, create_engine, share_compiled, wait_s
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
-from seedance_dagster.ledger.postgresql import encoding_problem, sqlstate
+from seedance_dagster.ledger.postgresql import encoding_problem
 from seedance_dagster.ledger.tables.schema import OLDER_REVISIONS, REVISION, VERSION_TABLE, metadata
 from seedance_dagster.ledger.turns import NoTurn, turn_at
 from seedance_dagster.net.secrets import hide, secrets_in
@@ -22,18 +23,6 @@ _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's 
 # For writers on PostgreSQL: one that stalls loses its transaction before others stop waiting for it.
 _WRITER_LIMITS_S = {"idle_in_transaction_session_timeout": 20, "lock_timeout": 30, "statement_timeout": 60}
 _EXCLUSIVE, _SHARED = sa.func.pg_advisory_xact_lock, sa.func.pg_advisory_xact_lock_shared
-_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
-_MEANINGS = {  # by SQLSTATE
-    "25006": "the server is a standby, or the database is read-only: SEEDANCE_LEDGER_URL has to name the "
-    "primary",
-    "25P03": "this process stalled in a transaction for too long, and nothing was written",
-    "55P03": "another process has been writing for too long",
-    "57014": "a statement took too long",
-    "3F000": "no schema of the search_path exists: create one, or correct the search_path",
-    "42501": "the user of SEEDANCE_LEDGER_URL lacks a right: make it the owner of the database and of the "
-    "tables seedance_*",
-    "53100": "the disk of the server is full",
-}
 
 
 class Database:
@@ -192,7 +181,7 @@ class Database:
             yield
         except DBAPIError as error:
             # The driver's message, without SQLAlchemy's SQL and parameters.
-            msg = f"the ledger at {self.label} did not answer: {_driver_message(error)}"
+            msg = f"the ledger at {self.label} did not answer: {describe_driver_error(error.orig)}"
             raise LedgerUnavailableError(msg) from None
         except SQLAlchemyError as error:
             msg = f"the ledger at {self.label} did not answer: {type(error).__name__}"
@@ -202,12 +191,3 @@ class Database:
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise error.__context__ from None
             raise
-
-
-def _driver_message(error: DBAPIError) -> str:
-    message = str(error.orig).strip()
-    words = message.splitlines()[0] if message else type(error.orig).__name__
-    if getattr(error.orig, "sqlite_errorname", None) in _DAMAGED:
-        return f"the file is damaged or not a ledger ({words}): restore it from a backup"
-    meaning = _MEANINGS.get(sqlstate(error.orig))
-    return f"{meaning} ({words})" if meaning else words

@@ -51,7 +51,7 @@ def create_engine(url: str) -> sa.Engine:
         )
         raise LedgerError(msg) from None
     except OSError as error:
-        msg = f"the ledger's folder cannot be created: {error}"
+        msg = f"the ledger's folder cannot be created or read: {error}"
         raise LedgerUnavailableError(msg) from None
     except (SQLAlchemyError, ValueError):  # ValueError for an invalid port; it may be a password
         msg = f"the ledger's URL (SEEDANCE_LEDGER_URL) cannot be read; {_ALLOWED}"

@@ -69,6 +69,27 @@ def test_a_database_that_cannot_be_written_takes_no_order(ledger_url):
     ledger.close()
 
 
+def test_a_file_that_may_not_be_written_says_so(tmp_path):
+    """The user of the process is at fault, not the ledger."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    Ledger.open(url).close()
+    ledger = Ledger.open(read_only(url))
+    with pytest.raises(LedgerUnavailableError, match=r"this user may not write the file, .* \(attempt to"):
+        place(ledger)
+    ledger.close()
+
+
+@pytest.mark.parametrize("kind", ["folder", "broken link"])
+def test_a_ledger_that_is_no_file_says_so(tmp_path, kind):
+    """SQLite only says that it cannot open it."""
+    place = tmp_path / "ledger.db"
+    place.mkdir() if kind == "folder" else place.symlink_to(tmp_path / "nowhere" / "ledger.db")
+    with pytest.raises(
+        LedgerUnavailableError, match="it is a folder, a broken link, or in a folder in which"
+    ):
+        Ledger.open(f"sqlite:///{place}")
+
+
 @pytest.mark.each_database
 def test_an_empty_database_that_cannot_be_written_is_refused(ledger_url):
     """An empty database that cannot be written is refused, since it cannot have tables."""

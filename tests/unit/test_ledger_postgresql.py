@@ -114,3 +114,14 @@ def test_a_line_break_behind_the_url_is_no_part_of_it(ledger_url):
     """A password manager or a mounted secret may add one."""
     with opened(f"{ledger_url}\n") as ledger:
         place(ledger, "cat")
+
+
+@pytest.mark.parametrize(("query", "wait"), [("", "30000"), ("tcp_user_timeout=5000", "5000")])
+def test_a_server_that_vanished_is_not_waited_for(ledger_url, query, wait):
+    """The driver gives up after half a minute, unless the URL says otherwise."""
+    with opened(
+        sa.make_url(ledger_url).update_query_string(query).render_as_string(hide_password=False)
+    ) as ledger:
+        with ledger._database.reading() as connection:
+            parameters = connection.connection.driver_connection.info.get_parameters()
+        assert parameters["tcp_user_timeout"] == wait

@@ -10,6 +10,7 @@ import pytest
 
 from seedance_dagster import SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.definitions import definitions_from_environ, resources_of
+from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.options import ApiOptions, StorageOptions
 from seedance_dagster.settings import SettingError, Settings, default_ledger_url
 
@@ -120,6 +121,14 @@ def test_the_ledger_is_under_dagster_home():
     settings = Settings.from_environ({"DAGSTER_HOME": "/home/dagster"})
     assert settings.ledger_url == "sqlite:////home/dagster/seedance/ledger.db"
     assert default_ledger_url("/x") == "sqlite:////x/seedance/ledger.db"
+
+
+@pytest.mark.parametrize("folder", ["feature%2Fx", "100%", "what?", "a#b", "Büro 猫"])
+def test_any_folder_may_hold_the_ledger(tmp_path, folder):
+    """The ledger is in that very folder, however a URL would read its name."""
+    home = tmp_path / folder
+    Ledger.open(Settings.from_environ({"DAGSTER_HOME": str(home)}).ledger_url).close()
+    assert (home / "seedance" / "ledger.db").is_file()
 
 
 @pytest.mark.parametrize(("home", "shown"), [("", "not set"), ("dagster", "'dagster'")])
