@@ -9,6 +9,8 @@ from pydantic import SecretStr
 
 from seedance_dagster.api.errors import AuthenticationError, InvalidRequestError
 
+_PORTS = 2**16
+
 
 def valid_key(api_key: SecretStr) -> SecretStr:
     """Return an API key without spaces around it; raise `AuthenticationError` for a malformed one."""
@@ -36,6 +38,7 @@ def valid_base_url(base_url: str, name: str = "GOAPI_BASE_URL", example: str = "
     except (httpx.InvalidURL, UnicodeError):
         url = httpx.URL("")
     plain = not url.userinfo and not set("?#") & set(base_url)
+    plain = plain and (url.port is None or 0 < url.port < _PORTS)
     if not plain or not url.host or url.scheme not in ("http", "https"):
         raise InvalidRequestError(f"{name} is not valid; it looks like {example}")
     if url.path.rstrip("/").endswith(("/api/v1", "/api/v1/task")):

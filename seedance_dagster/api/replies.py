@@ -199,7 +199,9 @@ def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: P
     known_codes = refusals().codes
     text, sent = reply.message.casefold(), sent.casefold()
     kinds = refusals().words.kinds_in(text, sent=sent)
-    refused_key = AuthenticationError(f"{message}; check GOAPI_API_KEY", reply=message)
+    refused_key = AuthenticationError(
+        f"{message}; check GOAPI_API_KEY, and the account on the vendor's site", reply=message
+    )
     if HTTPStatus.UNAUTHORIZED in codes or "key" in kinds:
         return refused_key
     if "no_slot" in kinds:

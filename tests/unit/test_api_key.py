@@ -52,6 +52,8 @@ async def test_whitespace_around_a_key_is_removed():
         "https://api.goapi.ai:port",
         "https://[::1",
         "https://api..goapi.ai",
+        "https://api.goapi.ai:99999",
+        "https://api.goapi.ai:0",
         f"https://{'a' * 70}.goapi.ai",
         "http://api.goapi.ai",
         "http://10.0.0.7:8080",

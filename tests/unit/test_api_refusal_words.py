@@ -47,7 +47,7 @@ WORDS = {
     AuthenticationError: (
         *("invalid api key", "API key expired", "Your account has been suspended", "user is banned"),
         *("Your account has been temporarily locked", "invalid access token", "Token has expired"),
-        *("authentication failed", "账号被禁用"),
+        *("authentication failed", "账号被禁用", "please verify your email", "Two-factor login required"),
     ),
     InvalidRequestError: (
         "任务数据无效",

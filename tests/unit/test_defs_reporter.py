@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import dagster as dg
 import pytest
+from factories import make_order
+from gallery_support import unreached_store
 
+from seedance_dagster.defs.steps.metadata import video_event
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.events import Stored, Submitted
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import Reported, State
+from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.storage.s3 import VideoStore
 
 
@@ -120,3 +125,17 @@ def test_the_ledger_notes_a_report_last(ledger, orders, reported):
         marks = [ledger.reports.links(1)[0].reported for _ in Reporter(instance, services).event(event)]
     assert set(marks) == {None}
     assert ledger.reports.links(1)[0].reported == reported
+
+
+def test_no_time_is_negative():
+    """Times of the vendor that contradict each other give no metadata, rather than a time below 0."""
+    created = datetime(2026, 4, 6, 12, tzinfo=UTC)
+    order = make_order(
+        state=State.STORED,
+        vendor_created_at=created,
+        vendor_started_at=created + timedelta(seconds=5),
+        vendor_ended_at=created,
+    )
+    metadata = video_event(order, Link("spots", "p1", 1), unreached_store(), None, {}).metadata
+    assert metadata["seedance/queue_s"].value == 5.0
+    assert "seedance/render_s" not in metadata

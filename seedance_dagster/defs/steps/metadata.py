@@ -194,7 +194,10 @@ def _usd(points: int) -> dg.FloatMetadataValue:
 
 def _seconds(order: Order, start: str, end: str) -> float | None:
     started, ended = getattr(order, start), getattr(order, end)
-    return None if started is None or ended is None else round((ended - started).total_seconds(), 3)
+    if started is None or ended is None:
+        return None
+    seconds = round((ended - started).total_seconds(), 3)
+    return seconds if seconds >= 0 else None  # one of the vendor's times is wrong
 
 
 def _audio(order: Order) -> str | None:
