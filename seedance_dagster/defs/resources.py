@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -62,12 +62,10 @@ class HasResources(Protocol):
     @property
     def resources(self) -> Any:
         """The resources that it requires, as attributes."""
-        ...
 
     @property
     def instance(self) -> dg.DagsterInstance:
         """The Dagster instance."""
-        ...
 
 
 _TEMPORARY_HOME = ".tmp_dagster_home_"  # a folder that `dagster dev` makes and deletes
@@ -254,16 +252,19 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
                 "DAGSTER_HOME is not set, so Dagster would delete the ledger, the record of all payments, "
                 "when it ends: set DAGSTER_HOME, or SEEDANCE_LEDGER_URL"
             )
+        if not self.url and instance.is_ephemeral:
+            dg.get_dagster_logger().warning(
+                "the ledger, the record of all payments, is deleted with this Dagster instance when the "
+                "process ends: set SEEDANCE_LEDGER_URL, or set DAGSTER_HOME and pass "
+                "instance=DagsterInstance.get()"
+            )
         try:
             home = instance.root_directory  # `local_artifact_storage` may put it elsewhere
             url = self.url or default_ledger_url(home, config=os.environ.get("DAGSTER_HOME"))
         except SettingError as error:
             raise LedgerUnavailableError(f"{error}. Nothing was ordered") from None
-        ledger = Ledger.open(url)
-        try:
+        with closing(Ledger.open(url)) as ledger:
             yield ledger
-        finally:
-            ledger.close()
 
 
 @contextmanager

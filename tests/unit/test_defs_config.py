@@ -10,6 +10,7 @@ from seedance_dagster.defs.configs import GenerationConfig, PendingConfig, PlanC
 from seedance_dagster.defs.definitions import build_seedance_definitions
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.sealed_resources import sealed
+from seedance_dagster.ledger.errors import LedgerUnavailableError
 
 
 @pytest.fixture
@@ -103,3 +104,23 @@ def test_a_field_that_cannot_be_a_variable_is_named(fields):
 def test_a_field_without_a_value_has_its_default(config):
     """The launchpad accepts `regenerate:` without a value, which changes nothing."""
     assert config(**dict.fromkeys(config.model_fields)) == config()
+
+
+def test_no_ledger_is_kept_where_dagster_deletes_it(tmp_path):
+    """A ledger in the folder that `dagster dev` deletes is refused: payments would be forgotten."""
+    (tmp_path / ".tmp_dagster_home_x").mkdir()
+    with (
+        dg.DagsterInstance.local_temp(str(tmp_path / ".tmp_dagster_home_x")) as instance,
+        pytest.raises(LedgerUnavailableError, match="Dagster would delete the ledger"),
+    ):
+        LedgerResource().open_ledger(instance).__enter__()
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:///{}/ledger.db"])
+def test_a_ledger_that_ends_with_its_instance_is_named(tmp_path, caplog, url):
+    """A warning says so of an instance in memory, unless the ledger is elsewhere."""
+    resource = LedgerResource(url=url.format(tmp_path))
+    with dg.DagsterInstance.ephemeral() as instance, resource.open_ledger(instance) as ledger:
+        assert ledger.queries.find() == []
+    words = "the ledger, the record of all payments, is deleted with this Dagster instance"
+    assert (words in caplog.text) is (not url)
