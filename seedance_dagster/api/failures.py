@@ -9,6 +9,7 @@ from seedance_dagster.api.wire import Task, TaskStatus
 from seedance_dagster.net.redaction import redact
 
 _MOST_SEARCHED = 8000  # characters of a reason, which is cut further once it is redacted
+_MOST_OF_LOGS = 20_000  # characters at either end, searched for words: a megabyte would take seconds
 
 
 def classify_failure(task: Task) -> tuple[FailureClass, str]:
@@ -54,5 +55,7 @@ def _one_line(text: str) -> str:
 
 
 def _matching(text: str, prompt: str) -> FailureClass | None:
+    if len(text) > 2 * _MOST_OF_LOGS:
+        text = f"{text[:_MOST_OF_LOGS]}\n{text[-_MOST_OF_LOGS:]}"
     unquoted = text.replace(prompt, " ") if prompt else text
     return next((failure for failure, _ in refusals().classes_of(unquoted)), None)

@@ -36,7 +36,13 @@ _UNREADABLE = -1
 _ACTIVE_TASKS = re.compile(r"active task count ([0-9]{1,6})\b", re.IGNORECASE)
 _OPEN_CLIENT_ERRORS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499}
 """4xx of a host that gave up waiting: the request may still have been carried out."""
-_GATEWAY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}
+_GATEWAY = {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,  # a network that wants a login first
+}
 """Statuses with which a gateway turns a request away before the API sees it."""
 _SAME_ON_PAGES = {402, 413, 414, 429, 431}
 """4xx that mean the same whoever answers; a page with any other 4xx is a gateway's."""
@@ -161,7 +167,7 @@ def proves_no_task(reply: Reply) -> bool:
     | 2xx | 4xx but 408, 425, 499 | an error inside a success |
     | 2xx | 10001 | rate limit |
     | 2xx, 5xx | 10002, also of the error in its data | out of credits |
-    | 503 with a page | | a gateway turned it away |
+    | 503, 511 with a page | | a gateway turned it away |
     | a redirect | | nothing behind it saw the request |
 
     Source: "Refusals" in docs/vendor.md. All else may have made a task: any other 5xx, a

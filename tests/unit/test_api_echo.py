@@ -6,10 +6,12 @@ import html
 import unicodedata
 
 import pytest
+from api_support import REQUEST, task_data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedance_dagster.api.echo import TEXT_CHANGES, changes_between, letters, undo
+from seedance_dagster.api.echo import TEXT_CHANGES, changes_between, foreign_field, letters, undo
+from seedance_dagster.api.wire import Task
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,9 @@ def test_no_change_of_the_vendor_s_alters_the_letters(text):
 def test_other_letters_are_another_text(one, other):
     """Texts without letters are compared as they are."""
     assert letters(one) != letters(other)
+
+
+def test_the_capitals_of_an_echoed_type_make_no_difference():
+    """A task of the type that was sent is the answer, however the type is spelled."""
+    assert foreign_field(Task.parse(task_data(task_type="Seedance-2-Fast\t")), REQUEST) is None
+    assert foreign_field(Task.parse(task_data(task_type="Seedance-2")), REQUEST) == "task type"

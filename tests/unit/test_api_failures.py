@@ -62,6 +62,29 @@ def failed(*, logs=(), code=0, text="", raw="", prompt="A cat") -> Task:
         (failed(logs=["generated video failed the review"], code=10000), "moderation"),
         (failed(logs=["may contain illegal content"], code=10000), "moderation"),
         (failed(logs=["素材不合规"], code=10000), "moderation"),
+        *(
+            (failed(logs=[words], code=10000), "moderation")
+            for words in (
+                *("This content is not allowed", "banned word detected in prompt", "Adult content detected"),
+                *("prompt contains blocked keywords", "minors are not allowed", "触发风控", "包含血腥内容"),
+            )
+        ),
+        *(
+            (failed(logs=[words], code=10000), "real_person")
+            for words in (
+                *("photorealistic person detected", "face detection: 1 face found", "famous person"),
+                *("image 1 contains a face", "identifiable individual", "图中含有人物面部"),
+            )
+        ),
+        *(
+            (failed(logs=[words]), "vendor")
+            for words in (
+                *("worker crashed", "GPU out of memory", "network error", "unexpected EOF", "bad gateway"),
+                *("no available account", "face detection timed out", "took longer than 600 s: time-out"),
+            )
+        ),
+        (failed(logs=["video 1 is longer than 15 s"], code=10000), "invalid"),
+        (failed(logs=["the file has no video stream"], code=10000), "invalid"),
         (failed(logs=["java.lang.IllegalArgumentException at upstream"], code=10000), "vendor"),
         (failed(logs=["portrait rights"], code=10000), "real_person"),
         (failed(logs=["the request was rejected by upstream: 503"], code=10000), "vendor"),
@@ -92,6 +115,15 @@ def failed(*, logs=(), code=0, text="", raw="", prompt="A cat") -> Task:
 def test_each_known_failure_has_its_class(task, expected):
     """Each known kind of failure is recognized."""
     assert classify_failure(task)[0] == expected
+
+
+@pytest.mark.parametrize("lines", [["x" * 4000] * 199, ["a cat "] * 199])
+@pytest.mark.parametrize("position", [0, -1])
+def test_the_reason_may_be_at_either_end_of_long_logs(lines, position):
+    """Of very long logs both ends are searched, which takes little time."""
+    logs = list(lines)
+    logs.insert(len(logs) if position else 0, "real person detected")
+    assert classify_failure(failed(logs=logs, code=10000))[0] == "real_person"
 
 
 @pytest.mark.parametrize(
