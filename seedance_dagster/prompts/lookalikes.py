@@ -16,18 +16,24 @@ from seedance_dagster.prompts.rules import REQUEST_FIELDS
 
 _NON_LETTERS = re.compile(r"[\W\d_]+")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")  # of camelCase too
+_INSIDE = re.compile(r"\.(?=\w)")
 _IN_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "prompt": ("提示词", "提示語", "プロンプト", "프롬프트", "промпт"),
     "task_type": ("modell", "modèle", "modelo", "modello", "модель", "模型", "模型名称", "模型版本",
                   "モデル", "모델"),
     "mode": ("modus", "模式", "生成模式", "モード", "모드"),
-    "duration": ("durée", "dauer", "laufzeit", "länge", "durata", "duración", "duração", "длительность",
+    "duration": ("runtime", "durée", "dauer", "laufzeit", "länge", "durata", "duración", "duração",
+                 "duur", "lengte", "czas trwania", "süre", "längd", "длительность",
                  "时长", "時長", "视频时长", "秒数", "長さ", "길이"),
-    "aspect_ratio": ("比例", "画幅", "画幅比例", "画面比例", "视频比例", "宽高比", "アスペクト比", "비율",
-                     "seitenverhältnis", "bildformat"),
-    "resolution": ("分辨率", "清晰度", "解像度", "해상도", "auflösung", "risoluzione", "разрешение"),
-    "takes": ("copies", "variations", "生成数量", "生成条数", "生成次数"),
+    "aspect_ratio": ("orientation", "比例", "画幅", "画幅比例", "画面比例", "视频比例", "宽高比", "寬高比",
+                     "アスペクト比", "비율", "화면비", "seitenverhältnis", "bildformat", "rapport d'aspect",
+                     "format d'image", "relación de aspecto", "proporção", "proporzioni", "proporcje",
+                     "beeldverhouding", "соотношение сторон"),
+    "resolution": ("分辨率", "清晰度", "解像度", "解析度", "해상도", "auflösung", "risoluzione", "resolução",
+                   "resolutie", "rozdzielczość", "çözünürlük", "upplösning", "разрешение"),
+    "takes": ("copies", "variations", "repeats", "quantity", "qty", "anzahl", "生成数量", "生成条数",
+              "生成次数"),
     "image_urls": ("图片", "参考图", "参考图片", "首帧", "首帧图", "首帧图片", "尾帧", "尾帧图", "尾帧图片",
                    "画像", "이미지", "bild", "bilder", "imagen", "immagine", "изображение"),
     "video_urls": ("视频", "参考视频", "動画"),
@@ -47,18 +53,20 @@ _WORDS: tuple[tuple[str, tuple[frozenset[str], ...], frozenset[str]], ...] = (
     ("task_type", (frozenset({"model"}),), frozenset({"id", "name", "version"})),
     ("mode", (frozenset({"mode"}),), frozenset({"generation"})),
     ("takes", (frozenset({"num", "n", "count"}), _THINGS), frozenset({"per", "prompt"})),
-    ("takes", (frozenset({"number"}), frozenset({"of"}), _THINGS), frozenset({"per", "prompt"})),
+    ("takes", (frozenset({"number", "no", "nr"}), frozenset({"of"}), _THINGS), frozenset({"per", "prompt"})),
+    ("takes", (frozenset({"take"}),), frozenset({"per", "prompt"})),
     (
         "duration",
         (frozenset({"duration", "dur", "length", "second", "sec"}),),
         _OF_VIDEO | {"s", "in", "ms", "num", "total"},
     ),
+    ("duration", (frozenset({"run"}), frozenset({"time"})), _OF_VIDEO | {"s", "in"}),
     ("aspect_ratio", (frozenset({"aspect", "ratio"}),), _OF_VIDEO | {"w", "h"}),
     ("resolution", (frozenset({"resolution", "res"}),), _OF_VIDEO),
     ("audio", (frozenset({"generate", "with", "enable", "add"}), frozenset({"audio", "sound"})), _OF_VIDEO),
     ("remove_watermark", (frozenset({"watermark"}),), frozenset({"no", "without", "remove"})),
     ("image_urls", (_ENDS, frozenset({"frame"})), _LINK | {"image"}),
-    ("image_urls", (frozenset({"image", "img", "picture", "photo"}),), _REFERENCE | _ENDS | {"init"}),
+    ("image_urls", (frozenset({"image", "img", "picture", "photo"}),), _REFERENCE | _ENDS | {"init", "list"}),
     ("image_urls", (frozenset({"reference", "ref"}), _LINK), frozenset()),
     *((f"{kind}_urls", (frozenset({kind}), _REFERENCE), frozenset[str]()) for kind in REFERENCE_KINDS),
 )  # fmt: skip
@@ -130,7 +138,7 @@ def field_meant(name: str) -> str | None:
 
 
 def _resembled(name: str) -> str | None:
-    own = name.rpartition(".")[2]  # pandas writes input.duration for a field of an object
+    own = _INSIDE.split(name)[-1]  # pandas writes input.duration for a field of an object
     if own in PROMPT_FIELDS:
         return own
     key = _key(own)
@@ -142,6 +150,9 @@ def _resembled(name: str) -> str | None:
         meant
         or _by_words(own)
         or next((_MEANT[like] for like in get_close_matches(key, _LONG, 1, _LIKE)), None)
+        or next(
+            (_MEANT[like] for like in _LONG if sorted(like) == sorted(key)), None
+        )  # letters changed places
     )
 
 
