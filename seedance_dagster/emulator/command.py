@@ -22,8 +22,20 @@ _DEFAULTS = EmulatorSettings()
     "  seedance-dagster emulator --render-seconds 5 --set jitter=0",
 )
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
-@click.option("--port", default=0, show_default=True, help="Port of the API; 0 takes a free one.")
-@click.option("--files-port", default=0, show_default=True, help="Port of the file host; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="Port of the API; 0 takes a free one.",
+)
+@click.option(
+    "--files-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="Port of the file host; 0 takes a free one.",
+)
 @click.option("--api-key", show_default=_DEFAULTS.api_key.get_secret_value(), help="The only valid key.")
 @click.option(
     "--render-seconds",

@@ -1,11 +1,24 @@
-"""Ports that stay the same where possible."""
+"""Ports: those of options, and those that stay the same where possible."""
 
 from __future__ import annotations
 
 import socket
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
 from seedance_dagster.cli.local.ports import LOOPBACK, free_port, remembered_ports
+from seedance_dagster.cli.root import root
+
+
+@pytest.mark.parametrize("command", ["emulator", "gallery", "webhook", "dev", "demo"])
+@pytest.mark.parametrize("port", ["99999", "-1"])
+def test_a_number_that_is_no_port_is_refused(command: str, port: str) -> None:
+    """The operating system would take another port in its place, without a word."""
+    done = CliRunner().invoke(root, [command, "--port", port])
+    assert done.exit_code == 2
+    assert f"{port} is not in the range" in done.output
 
 
 def test_ports_are_the_same_at_the_next_start(tmp_path: Path) -> None:
