@@ -41,6 +41,8 @@ _GATEWAY_S = 60.0
 _MOST_DOUBLINGS = 6
 ONE_REFUSED = "though the account answers: this order alone is refused"
 """The end of the reason of an order whose POST was refused as if the key were bad."""
+SENT_AGAIN = "this order is sent again"
+"""The end of the reason of an order with which the vendor has trouble; its own words may differ each time."""
 _OVER_WITHOUT_VIDEO = frozenset({TaskStatus.FAILED, TaskStatus.ENDED})
 
 
@@ -223,7 +225,7 @@ def after_refused_post(
 
 def _after_invalid(error: InvalidRequestError, *, retry_at: datetime, tries: int) -> QueueAgain | End:
     if error.failure == FailureClass.VENDOR and tries < _TRIES_OF_ONE:
-        return QueueAgain(retry_at, None, str(error))
+        return QueueAgain(retry_at, None, f"{error}; {SENT_AGAIN}")
     return End(_end_state(error.failure), error.failure, str(error), {}, None)
 
 

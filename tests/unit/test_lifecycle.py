@@ -192,7 +192,7 @@ def test_an_order_that_a_gateway_turns_away_again_lets_the_others_go_first():
 def test_a_refusal_for_the_vendor_s_own_trouble_is_tried_three_times():
     """No task was made, so nothing is paid; after the third the order ends."""
     error = errors.InvalidRequestError("upload timed out", failure="vendor")
-    again = QueueAgain(NOW + timedelta(seconds=30), None, "upload timed out")
+    again = QueueAgain(NOW + timedelta(seconds=30), None, "upload timed out; this order is sent again")
     steps = [after_refused_post(error, now=NOW, tries=tries, retry_s=30) for tries in (1, 2, 3)]
     assert steps == [again, again, End(State.FAILED, "vendor", "upload timed out", {}, None)]
 

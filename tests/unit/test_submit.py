@@ -3,108 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
-import stamina
-from factories import make_task
+from submit_support import World
 
 from seedance_dagster.api import errors
 from seedance_dagster.api.account import AccountInfo
-from seedance_dagster.api.webhook import order_of
-from seedance_dagster.engine.events import Delayed, Ended, Submitted
-from seedance_dagster.engine.policy import Pacing, Policy
-from seedance_dagster.engine.stages.submit import Submitter
+from seedance_dagster.engine.events import Ended, Submitted
+from seedance_dagster.engine.lifecycle import ONE_REFUSED, SENT_AGAIN
+from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.throttle import PLAN_LIMIT, Throttle
-from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.work.render_times import Kind, RenderTimes
 from seedance_dagster.money import Window
-
-
-class World:
-    """A submitter on a real ledger with one claimed order, and a vendor that answers as the test says."""
-
-    account_name = "mine"
-    sends_marks = True
-    requests_per_second = 10.0
-
-    def __init__(self, ledger, clock, order) -> None:
-        self.ledger = ledger
-        self.clock = clock
-        self.answer: object = make_task(7)
-        self.account_answer: object = errors.AuthenticationError("bad key")
-        self.throttle = Throttle(5)
-        self.events: list[object] = []
-        self.posts = 0
-        self.before_look = lambda: None
-        self.sent, self.reply = asyncio.Event(), asyncio.Event()
-        self.reply.set()
-        self.claimed = order
-        self.under(Pacing())
-
-    def under(self, pacing: Pacing) -> None:
-        """Work with these waits from now on."""
-        policy = Policy(lease_s=60, pacing=pacing)
-        services = SimpleNamespace(
-            ledger=self.ledger, policy=policy, clock=self.clock, throttle=lambda: self.throttle
-        )
-        self.worker = Worker("w", services, self)
-        self.submitter = Submitter(self.worker, self.emit)
-
-    async def create_task(self, request, *, mark, last_look):
-        assert request.prompt == "a cat"
-        assert mark == self.order.mark
-        assert order_of(mark, self.ledger.identity.ledger_id) == self.order.order_id
-        self.before_look()
-        await last_look.look()
-        assert self.worker.possibly_sent == set()
-        last_look.leave()
-        assert self.worker.possibly_sent == {self.claimed.order_id}
-        self.posts += 1
-        self.sent.set()
-        await self.reply.wait()
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-    async def account(self):
-        if isinstance(self.account_answer, Exception):
-            raise self.account_answer
-        return self.account_answer
-
-    async def emit(self, event):
-        self.events.append(event)
-
-    async def handle(self) -> list[str]:
-        """Send the order; return the reasons of the delays that were reported."""
-        with stamina.set_testing(True, attempts=2), contextlib.suppress(LedgerUnavailableError):
-            await self.submitter.handle(self.claimed)
-        return [event.reason for event in self.events if isinstance(event, Delayed)]
-
-    @property
-    def order(self):
-        """The order as it is in the ledger now."""
-        return self.ledger.queries.get(self.claimed.order_id)
-
-    @property
-    def wait(self) -> timedelta:
-        """The time until the order is due."""
-        return self.order.due_at - self.clock()
-
-    @property
-    def pauses(self) -> dict[str, float]:
-        """Seconds that each pause lasts, by kind."""
-        pauses, start = {}, self.clock.now
-        while active := self.ledger.pauses.active():
-            self.clock.forward(seconds=1)
-            pauses |= dict.fromkeys(active, (self.clock.now - start).total_seconds())
-        self.clock.now = start
-        return pauses
 
 
 @pytest.fixture
@@ -197,20 +111,29 @@ async def test_a_refused_order_returns_to_the_queue_and_submitting_pauses(
     assert [observation.value for observation in observed.values()] == ([active] if active else [])
 
 
-async def test_a_key_that_the_account_accepts_stops_no_other_order(world, ledger, orders):
-    """The order alone waits, and after its third try it ends with the vendor's words (v13)."""
-    world.answer = errors.AuthenticationError("forbidden; check GOAPI_API_KEY", reply="forbidden")
+def refused_key(words):
+    return errors.AuthenticationError("", reply=words), f"{words}, {ONE_REFUSED}", "invalid"
+
+
+def vendor_trouble(words):
+    return errors.InvalidRequestError(words, failure="vendor"), f"{words}; {SENT_AGAIN}", "vendor"
+
+
+@pytest.mark.parametrize("refuse", [refused_key, vendor_trouble])
+async def test_an_order_that_alone_is_refused_is_tried_three_times(world, ledger, refuse):
+    """No other order waits, and an id that makes the vendor's words differ each time counts nothing (v13)."""
     world.account_answer = AccountInfo.parse({"plan": "pro"})
-    words = "forbidden, though the account answers: this order alone is refused"
-    for wait in (30, 30, None):
+    for number in range(3):
+        world.answer, reason, error_class = refuse(f"no (request id: {number})")
         await world.handle()
-        assert (world.pauses, world.order.error_message) == ({}, words)
-        if wait is not None:
-            assert (world.order.state, world.wait) == (State.QUEUED, timedelta(seconds=wait))
-            world.clock.forward(seconds=wait)
+        if number < 2:
+            assert (world.order.state, world.order.error_message) == (State.QUEUED, reason)
+            assert (world.pauses, world.wait) == ({}, timedelta(seconds=30))
+            world.clock.forward(seconds=30)
             [world.claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, lease_s=60)
-    assert (world.order.state, world.order.error_class) == (State.FAILED, "invalid")
-    assert world.posts == 3
+    assert (world.order.state, world.order.error_class) == (State.FAILED, error_class)
+    assert "no (request id: 2)" in world.order.error_message
+    assert (world.posts, world.pauses) == (3, {})
 
 
 async def test_an_account_that_is_down_says_nothing_about_the_key(world):

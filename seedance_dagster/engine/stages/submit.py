@@ -12,6 +12,7 @@ import stamina
 from seedance_dagster.api.errors import (
     AuthenticationError,
     HeldBackError,
+    InvalidRequestError,
     NoTaskMadeError,
     PlanLimitError,
     SeedanceError,
@@ -22,6 +23,7 @@ from seedance_dagster.engine.events import Delayed, Emit, Ended, Submitted
 from seedance_dagster.engine.file_links import NotHandedOverError
 from seedance_dagster.engine.lifecycle import (
     ONE_REFUSED,
+    SENT_AGAIN,
     End,
     NeedsReconciliation,
     QueueAgain,
@@ -189,6 +191,8 @@ class Submitter:
             isinstance(error, AuthenticationError) and await read_account(self._worker) is not None
         )
         words = ONE_REFUSED if refused_alone else str(error)
+        if isinstance(error, InvalidRequestError):
+            words = SENT_AGAIN
         journal = await in_thread(self._ledger.queries.journal, order.order_id)
         tries = 1 + sum(words in str(entry.detail.get("reason")) for entry in journal)
         now, retry_s = self._clock(), self._pacing.retry_s
