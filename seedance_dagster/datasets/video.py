@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn, Self
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.videos import CurrentVideo
@@ -51,6 +51,20 @@ class Video:
     metadata: Mapping[str, Any] = field(repr=False)
     _store: VideoStore = field(repr=False, compare=False)
     _path: Path | None = field(default=None, repr=False, compare=False)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled, as Dagster's default IO manager does with the value of an asset."""
+        msg = (
+            "a Video cannot be pickled, since it holds the credentials of its bucket: keep its uri, sha256 "
+            "or metadata, and take the Video as a parameter of each asset that reads it"
+        )
+        raise TypeError(msg)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        return self
 
     def at(self, path: Path) -> Video:
         """Return the video with its bytes in a file that was downloaded and checked before."""
