@@ -246,3 +246,14 @@ async def test_a_poller_takes_submitted_orders(world, orders, ledger, submitted)
     ledger.leases.acquire("w", "w", seconds=60)
     assert [order.order_id for order in await world.poller.take(9, ids)] == [third.order_id]
     assert [order.order_id for order in await world.poller.take(9, None)] == [first.order_id]
+
+
+async def test_an_unknown_word_with_a_number_in_it_is_said_once(world, submitted, clock):
+    """A progress in the word, which differs at each poll, makes no new event; another word does."""
+    submitted("a")
+    for word in ("Finalizing (1%)", "Finalizing (45%)", "Muxing 3/7", "Muxing 4/7"):
+        world.answer = make_task(status=TaskStatus.UNKNOWN, raw_status=word)
+        order = await world.poll()
+        assert word in order.error_message
+        clock.forward(seconds=600)
+    assert [event.reason.split("'")[1] for event in world.events] == ["Finalizing (1%)", "Muxing 3/7"]

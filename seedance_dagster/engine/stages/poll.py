@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -23,6 +24,11 @@ from seedance_dagster.ledger.order import KEY_REFUSED, UNREADABLE, Order, State
 from seedance_dagster.threads import in_thread
 
 _REFUSED = (AuthenticationError, InvalidRequestError, NotFoundError)
+
+
+def _without_numbers(reason: str | None) -> str:
+    """Return a reason without its numbers, as a word such as "Finalizing (45%)" has another at each poll."""
+    return re.sub("[0-9]+", "", reason or "")
 
 
 def _no_one_waits() -> None:
@@ -91,7 +97,7 @@ class Poller:
             case KeepPolling():
                 await in_thread(self._ledger.tasks.polled, order, due_at=step.due_at, task=step.seen)
                 unfamiliar = step.seen["error_message"]
-                if unfamiliar and unfamiliar != order.error_message:
+                if unfamiliar and _without_numbers(unfamiliar) != _without_numbers(order.error_message):
                     await self._emit(Delayed(order, f"task {order.task_id} is still polled: {unfamiliar}"))
             case Collect():
                 await in_thread(self._ledger.tasks.succeeded, order, actor=self._worker.name, task=step.seen)
