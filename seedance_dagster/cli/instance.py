@@ -35,14 +35,18 @@ def dagster_of(settings: Settings) -> Iterator[DagsterInstance]:
         problem = f"DAGSTER_HOME is {home!r}" if home else "DAGSTER_HOME is not set"
         raise click.ClickException(f"{problem}: set it to the absolute path of Dagster's folder")
     from dagster import DagsterError, DagsterInstance  # noqa: PLC0415  slow to import
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  slow to import
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError  # noqa: PLC0415  slow to import
+
+    from seedance_dagster.ledger.driver_errors import describe_driver_error  # noqa: PLC0415  slow to import
 
     try:
         with DagsterInstance.get() as instance:
             yield instance
     except (DagsterError, SQLAlchemyError, OSError, yaml.YAMLError) as error:
         # The errors of ledger and store have classes of their own, so a database error is Dagster's.
-        raise click.ClickException(f"the Dagster in {home} cannot be used: {error}") from None
+        # Its message quotes SQL.
+        words = describe_driver_error(error.orig) if isinstance(error, DBAPIError) else str(error)
+        raise click.ClickException(f"the Dagster in {home} cannot be used: {words}") from None
 
 
 def check_ledger_is_known(settings: Settings, ledger: Ledger) -> None:

@@ -153,6 +153,17 @@ def test_a_home_that_dagster_cannot_use_gives_a_message(folder, monkeypatch, com
     assert f"the Dagster in {folder} cannot be used" in done.output
 
 
+def test_a_damaged_database_of_dagster_gives_one_line(folder, monkeypatch):
+    """The message has neither SQL nor links to SQLAlchemy's pages."""
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    (folder / "history").mkdir()
+    (folder / "history" / "runs.db").write_text("no database " * 1000)
+    done = run("sync")
+    assert done.exit_code == 1
+    assert done.output.strip().endswith("(file is not a database): restore it from a backup")
+    assert "SQL" not in done.output
+
+
 def test_dev_reports_a_bad_setting_before_it_starts_anything(folder, monkeypatch):
     """The message names the variable and what is allowed."""
     monkeypatch.setenv("SEEDANCE_MAX_IN_FLIGHT", "abc")

@@ -12,6 +12,7 @@ from factories import make_new_order
 
 from seedance_dagster.ledger import postgresql
 from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.driver_errors import describe_driver_error
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.orders import OrderRequest
@@ -88,6 +89,13 @@ def test_a_ledger_that_is_no_file_says_so(tmp_path, kind):
         LedgerUnavailableError, match="it is a folder, a broken link, or in a folder in which"
     ):
         Ledger.open(f"sqlite:///{place}")
+
+
+def test_a_disk_that_is_full_from_the_start_says_so():
+    """SQLite cannot make its other files then, and only says that reading or writing failed."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+    assert describe_driver_error(error) == "its disk is full, or failed (disk I/O error)"
 
 
 @pytest.mark.each_database

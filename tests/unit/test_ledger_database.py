@@ -101,7 +101,7 @@ def test_a_url_with_a_pitfall_says_what_to_write(url, words):
 def test_a_damaged_file_is_to_be_restored(tmp_path):
     """The error of a damaged file says to restore it from a backup."""
     (tmp_path / "ledger.db").write_text("something else " * 1000)
-    with pytest.raises(LedgerUnavailableError, match=r"is damaged or not a ledger .*: restore it"):
+    with pytest.raises(LedgerUnavailableError, match=r"is damaged or of another kind .*: restore it"):
         Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
 
 

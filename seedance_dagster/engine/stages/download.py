@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -138,7 +139,8 @@ async def _response(url: str, limits: DownloadLimits) -> AsyncIterator[HostRespo
     except aiohttp.ClientError as error:
         raise DownloadError(f"the download failed: {_describe(error)}") from None
     except OSError as error:
-        message = f"the download cannot be written or read: {error.strerror or error}"
+        folder = tempfile.gettempdir()
+        message = f"the download cannot be written or read in {folder} (TMPDIR): {error.strerror or error}"
         raise DownloadError(message, on_this_machine=True) from None
     except ValueError:
         # A host that no resolver takes, such as one with an overlong label.
