@@ -31,6 +31,8 @@ from seedance_dagster.net.secrets import spellings
 
 _SUCCESS = range(200, 300)
 _MOST_DEPTH = 100
+_MOST_LOCATION = 300
+_API_PATH = re.compile("/(?:api|account)/.*", re.DOTALL)
 _MOST_SEARCHED = 8000  # characters of a message, which is cut further once it is redacted
 _UNREADABLE = -1
 _ACTIVE_TASKS = re.compile(r"active task count ([0-9]{1,6})\b", re.IGNORECASE)
@@ -48,6 +50,7 @@ _SAME_ON_PAGES = {402, 413, 414, 429, 431}
 """4xx that mean the same whoever answers; a page with any other 4xx is a gateway's."""
 _NO_SUCH_PATH = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
 _REDIRECTS = {301, 302, 303, 307, 308}
+_CHECK_ADDRESS = "set GOAPI_BASE_URL to the API's root, such as https://api.goapi.ai"
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,9 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
             broken=envelope is None and start.startswith(b"{"),
             page=start.startswith(b"<"),
             json=isinstance(envelope, dict),
-            location=strip_query(headers.get("location", "")) if status in _REDIRECTS else "",
+            location=strip_query(headers.get("location", ""))[:_MOST_LOCATION]
+            if status in _REDIRECTS
+            else "",
         )
     code = whole_number(envelope.get("code", status))
     data = envelope.get("data")
@@ -228,8 +233,8 @@ def no_answer(reply: Reply, url: str) -> VendorError:
     """Return the error of a reply to a GET that neither answers nor refuses it."""
     if reply.page and reply.status in _SUCCESS:
         return WebPageError(
-            f"{url} answers with a web page (HTTP {reply.status}), not as the API does; if it goes on, set "
-            "GOAPI_BASE_URL to the API's root, such as https://api.goapi.ai"
+            f"{url} answers with a web page (HTTP {reply.status}), not as the API does; if it goes on, "
+            + _CHECK_ADDRESS
         )
     code = f", code {reply.code}" if reply.readable else ""
     return VendorError(
@@ -240,14 +245,15 @@ def no_answer(reply: Reply, url: str) -> VendorError:
 def _turned_away(reply: Reply) -> SeedanceError | None:
     """Return the error of a reply that was not the API's own; None for one that may be."""
     if reply.status in _REDIRECTS:
+        root = _API_PATH.sub("", reply.location).rstrip("/")
+        remedy = f"if that is the vendor's, set GOAPI_BASE_URL to {root}" if "://" in root else _CHECK_ADDRESS
         return AddressError(
-            f"the API's address redirects to {reply.location or 'no address'} (HTTP {reply.status}); if that "
-            "is the vendor's, set GOAPI_BASE_URL to it"
+            f"the API's address redirects to {reply.location or 'no address'} (HTTP {reply.status}); {remedy}"
         )
     if reply.status in _NO_SUCH_PATH:
         return AddressError(
-            f"the API's address knows no such path (HTTP {reply.status} without an envelope); set "
-            "GOAPI_BASE_URL to the API's root, such as https://api.goapi.ai"
+            f"the API's address knows no such path (HTTP {reply.status} without an envelope); "
+            + _CHECK_ADDRESS
         )
     turned_away = reply.page and is_client_error(reply.status) and reply.status not in _SAME_ON_PAGES
     if turned_away or (reply.status in _GATEWAY and not reply.json):

@@ -151,6 +151,25 @@ def test_deep_nesting_is_unreadable():
 
 
 @pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("https://api.new.example/api/v1/task?key=1", "set GOAPI_BASE_URL to https://api.new.example"),
+        ("https://new.example/seedance/account/info", "set GOAPI_BASE_URL to https://new.example/seedance"),
+        ("https://new.example/", "set GOAPI_BASE_URL to https://new.example"),
+        ("/api/v2/task", "set GOAPI_BASE_URL to the API's root"),
+        ("", "redirects to no address"),
+        ("https://new.example/" + "x" * 90_000, "redirects to https://new.example/xxx"),
+    ],
+)
+def test_a_redirect_names_the_root_to_set(location, words):
+    """The address to set is that of the API, not of the call, and a message has a limit (v16)."""
+    refused = str(refusal(read_reply(308, {"location": location}, b"")))
+    assert words in refused
+    assert "key=1" not in refused
+    assert len(refused) < 1000
+
+
+@pytest.mark.parametrize(
     ("header", "seconds"),
     [
         (None, None),
