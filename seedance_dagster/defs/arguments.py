@@ -11,7 +11,7 @@ from seedance_dagster.prompts.models import PromptSet
 def check_prompt_sets(prompt_sets: PromptSets) -> None:
     """Raise `TypeError` or `ValueError` for what is neither a location nor prompt sets."""
     allowed = (
-        "allowed are a file, a folder or an s3:// location, or PromptSets that are loaded or made in Python"
+        "allowed are a file, a folder or an s3:// location, or a list of PromptSets that are made in Python"
     )
     if isinstance(prompt_sets, str) and not prompt_sets.strip():
         raise ValueError(f"prompt_sets is empty; {allowed}")

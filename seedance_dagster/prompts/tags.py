@@ -22,10 +22,14 @@ def all_tags(sources: Iterable[Any], of_columns: Mapping[str, str], report: Repo
         of_columns: Tags from columns that are not fields.
         report: Called for each problem.
     """
-    tags: dict[str, str] = {}
+    tags, own = dict[str, str](), dict[str, str]()
     for value in sources:
-        if value is not None:
-            tags |= _tags(value, report)
+        own = {} if value is None else _tags(value, report)
+        tags |= own
+    for name in own.keys() & of_columns.keys():
+        if own[name] != of_columns[name]:
+            in_column = f"{shown(of_columns[name])} in a column of its own"
+            report(f"tags.{name}", f"is {shown(own[name])}, and {in_column}; keep one of them")
     tags |= of_columns
     for name, value in tags.items():
         if not name.strip():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from decimal import Decimal
 
 import pyarrow as pa
@@ -63,6 +64,14 @@ def test_a_tag_has_a_name(tmp_path):
     """A key without a name is not kept as a tag."""
     [(_, field, message)] = problems_of(load(tmp_path, "a.json", '[{"prompt": "A cat", "": 10}]'))
     assert (field, message) == ("tags", "has '10' without a name; give it one")
+
+
+def test_a_tag_has_one_value(tmp_path):
+    """A tag in the column of tags and in one of its own is an error, unless both agree."""
+    rows = [{"prompt": "A cat", "tags": {"wave": "x"}, "wave": wave} for wave in ("y", "x")]
+    loaded = load(tmp_path, "a.json", json.dumps(rows))
+    message = "is 'x', and 'y' in a column of its own; keep one of them"
+    assert problems_of(loaded) == [("entry 1", "tags.wave", message)]
 
 
 @pytest.mark.parametrize(
