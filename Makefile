@@ -27,7 +27,7 @@ MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 2000000 {p
 export PYTEST_DEBUG_TEMPROOT ?= $(MEMORY)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-all test-browser coverage chaos fuzz acceptance lint docs bench schemas constraints clean
+.PHONY: help install demo dev test test-further test-all test-browser coverage chaos fuzz acceptance lint docs bench schemas constraints clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,10 +40,13 @@ demo: $(INSTALLED) ## Render a dozen prompts on this machine, no account needed 
 dev: $(INSTALLED) ## Run Dagster on your own prompt sets, everything kept in .seedance/
 	@$(BIN)/seedance-dagster dev $(ARGS)
 
-test: $(INSTALLED) ## Run the tests
-	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not long'
+test: $(INSTALLED) ## Run the tests, without further cases of what they cover
+	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not long and not further'
 
-test-all: $(INSTALLED) ## Run the tests, also those that take long
+test-further: $(INSTALLED) ## Run the further cases that `make test` leaves out
+	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'further and not long'
+
+test-all: $(INSTALLED) ## Run all tests, also those that take long
 	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-browser: $(INSTALLED) ## Run the tests of the gallery in a real Chromium (on Debian: apt-get install chromium)

@@ -6,6 +6,7 @@ import gc
 import tempfile
 import uuid
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -92,8 +93,17 @@ _LONG = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the longest files first, so that no process is still busy with one at the end."""
+    """Mark what samples leave out, and start the longest files first, so that none is the last one to end."""
+    cases = Counter[str]()
+    for item in items:
+        sampled = item.get_closest_marker("sampled")
+        if sampled is not None:
+            function = item.nodeid.partition("[")[0]
+            if cases[function] % sampled.args[0]:
+                item.add_marker(pytest.mark.further)
+            cases[function] += 1
     positions = {name: position for position, name in enumerate(_LONG)}
     items.sort(key=lambda item: positions.get(item.path.stem, len(positions)))
 
@@ -110,7 +120,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests marked `each_database` on SQLite and on PostgreSQL, all others on SQLite alone."""
     marker = metafunc.definition.get_closest_marker("each_database")
     if "ledger_url" in metafunc.fixturenames and marker:
-        marks = [pytest.mark.long] if marker.kwargs.get("long") else []
+        marks = [pytest.mark.further] if marker.kwargs.get("further") else []
         databases = ["sqlite", pytest.param("postgresql", marks=marks)]
         metafunc.parametrize("ledger_url", databases, indirect=True)
 

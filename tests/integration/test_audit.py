@@ -11,7 +11,7 @@ from code_location import FAST, QUIET, running_location
 
 from seedance_dagster.ledger.order import State
 
-pytestmark = [pytest.mark.integration, pytest.mark.long, QUIET]
+pytestmark = [pytest.mark.integration, pytest.mark.further, QUIET]
 
 COUNT = 40
 

@@ -80,6 +80,7 @@ def test_an_automation_condition_spends_nothing_without_a_limit(location):
     assert automated(location, "ant", "ant").success
 
 
+@pytest.mark.further
 def test_the_limit_of_a_run_holds_for_automation(location):
     """Prompts that fit are ordered; the others are named and never ordered without another request."""
     location.reload(pending_usd_per_run=1.5 * A_VIDEO)
@@ -191,6 +192,7 @@ def test_an_edited_prompt_is_asked_for_again(location):
     assert asked_for(defs, location.instance, cursor)[0] == set()
 
 
+@pytest.mark.further
 def test_a_schedule_for_one_set_orders_within_its_limit(location):
     """The recipe's schedule starts `seedance_order_pending` for its set, with its limit."""
     schedule = recipe("nightly_spots")["nightly_spots"]

@@ -91,6 +91,7 @@ def test_off_peak_orders_wait_and_are_sent_after(at):
         assert isinstance(events[-1], Stored)
 
 
+@pytest.mark.further
 def test_without_credits_a_run_waits_and_goes_on_when_they_are_there(at):
     """The run says that credits are missing, posts nothing until they are bought, and then continues."""
     with at(points=1_000_000) as engine:
@@ -111,6 +112,7 @@ def test_without_credits_a_run_waits_and_goes_on_when_they_are_there(at):
         assert engine.books()["summary"]["points_left"] == 0
 
 
+@pytest.mark.further
 def test_without_a_balance_a_refused_post_pauses(at):
     """The vendor's words are reported, and the order is sent again every minute until it is taken."""
     with at(points=0) as engine:
@@ -219,6 +221,7 @@ def test_a_retry_after_vendor_trouble_exceeds_no_budget(at):
         assert engine.books()["summary"]["points_charged"] == A_VIDEO
 
 
+@pytest.mark.further
 def test_a_refused_key_pauses_and_says_so(at):
     """With the right key the order is sent after a minute."""
     with at() as engine:

@@ -105,6 +105,7 @@ def status(location: CodeLocation, done) -> dg.DagsterRunStatus:
     return location.instance.get_run_by_id(done.result.run_id).status
 
 
+@pytest.mark.further
 def test_a_terminated_waiting_run(location):
     """A run interrupted while it waits says so and releases its orders; the sensor's job goes on."""
     with terminated_when(location, lambda: location.books()["tasks"] == 1):

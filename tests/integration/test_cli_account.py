@@ -97,6 +97,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.further
 def test_sync_with_another_ledger_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names both ledgers, until a person confirms this one (case m36)."""
     monkeypatch.setenv("SEEDANCE_LEDGER_URL", f"sqlite:///{home}/other.db")

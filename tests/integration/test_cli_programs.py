@@ -64,7 +64,7 @@ def test_a_taken_port_is_explained(tmp_path: Path) -> None:
             pass
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_the_emulator_keeps_its_address(tmp_path: Path) -> None:
     """The next start has the same URL, so earlier links still work."""
     urls = []

@@ -182,6 +182,7 @@ def dying_after(works: Callable[..., Any], step: str) -> Callable[..., Any]:
     return call
 
 
+@pytest.mark.further
 def test_another_copy_over_the_signed_video_is_replaced(signing, monkeypatch):
     """A worker without a lease uploads just before the ledger is written: the video is fetched again."""
     with signing() as engine:
@@ -207,6 +208,7 @@ def test_another_copy_over_the_signed_video_is_replaced(signing, monkeypatch):
         assert engine.books()["summary"]["tasks"] == 1
 
 
+@pytest.mark.further
 def test_a_worker_with_an_expired_lease_uploads_nothing(signing, monkeypatch):
     """Its signature made other bytes, which never replace those of the worker that stored the video."""
     with signing() as engine:

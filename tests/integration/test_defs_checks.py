@@ -58,7 +58,7 @@ def results(location, run_id: str) -> dict[str, dg.AssetCheckEvaluation]:
     return {event.check_name: event for event in events}
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_a_run_over_the_budget_leaves_each_check_with_its_result(location):
     """Checks of stored videos pass although nothing was ordered, and the budget's figures are there (d16)."""
     budgeted = location.resources["seedance"].model_copy(update={"budget_usd_per_day": 0.9})
@@ -75,7 +75,7 @@ def test_a_run_over_the_budget_leaves_each_check_with_its_result(location):
     assert budget.metadata["seedance/budget_remaining_usd"].value == 0.1
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_a_run_with_a_rejected_prompt_leaves_each_check_with_its_result(location):
     """The checks are evaluated before the failure; run again, the same prompt is a warning (d16)."""
     location.write({"bad": "bad [fault:moderation]"}, "others")

@@ -14,7 +14,7 @@ from audit_support import audit, kinds
 from code_location import QUIET, CodeLocation, running_location
 from reference_host import sample
 
-pytestmark = [pytest.mark.integration, QUIET]
+pytestmark = [pytest.mark.integration, pytest.mark.further, QUIET]
 
 CAT, DOG = sample("cat.png"), sample("dog.png")
 OMNI = {"mode": "omni_reference"}

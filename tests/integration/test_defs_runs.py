@@ -265,6 +265,7 @@ def test_config_that_is_out_of_range_fails_the_run(location, second):
     assert location.run("cat", config={"max_attempts": 0}).message.startswith("max_attempts: 0 is out")
 
 
+@pytest.mark.further
 def test_regenerating_and_resubmitting_are_paid_for(location, second):
     """Each makes another attempt, whose number is in the tags."""
     [old] = location.orders("cat")
@@ -281,7 +282,6 @@ def test_regenerating_and_resubmitting_are_paid_for(location, second):
     task_id, task = location.history("tasks", "cat")[0]
     assert task.tags["dagster/data_version"] == f"{new.fingerprint}-a2"
     assert video.tags["dagster/input_event_pointer/spots/tasks"] == str(task_id)
-
     again = location.run("cat", config={"regenerate": True}, tags={"dagster/backfill": "backfill-1"})
     assert again.success
     assert location.books()["tasks"] == tasks + 1  # the same cause never pays twice

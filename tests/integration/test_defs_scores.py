@@ -181,7 +181,6 @@ def test_a_partition_without_a_video_cannot_be_scored(location, scored):
     assert len(location.history("scores", "two")) == 3
 
 
-@pytest.mark.long
 def test_scores_run_behind_videos_in_one_run(location, scored):
     """A run stores first, then scores, then runs the assets that depend on the scores."""
     prompts = {"one": "one", "four": "four"}

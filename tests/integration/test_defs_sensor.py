@@ -43,6 +43,7 @@ def busy(location):
         ledger.leases.release("advance 1", "another run")
 
 
+@pytest.mark.further
 def test_a_queued_order_is_worth_a_run(location):
     """The tick requests one run by the ledger's content, and keeps no cursor."""
     answer = location.tick()
@@ -243,7 +244,7 @@ MORE_WRONG = [
 
 
 @pytest.mark.parametrize(
-    "case", [*WRONG, *(pytest.param(case, marks=pytest.mark.long) for case in MORE_WRONG)]
+    "case", [*WRONG, *(pytest.param(case, marks=pytest.mark.further) for case in MORE_WRONG)]
 )
 def test_a_wrong_setting_fails_its_first_run(location, settings, capfd, case):
     """The definitions load, the run fails with a message and without a secret, and nothing is ordered."""
@@ -273,6 +274,7 @@ def test_a_wrong_setting_fails_the_job_and_a_waiting_run(location, settings, cas
         assert words in location.run("one").message
 
 
+@pytest.mark.further
 def test_an_endpoint_that_boto3_refuses_is_a_wrong_setting(location):
     """Run and tick both say that S3 cannot be reached."""
     from dagster_aws.s3 import S3Resource

@@ -41,6 +41,7 @@ def clean_run(location):
     return run
 
 
+@pytest.mark.further
 def test_the_event_of_a_clean_video_names_both_tasks_and_their_sum(location, clean_run):
     """The video with the watermark is an observation; nothing is left to report."""
     source, removal = location.orders("cat")

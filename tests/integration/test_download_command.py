@@ -52,6 +52,7 @@ def test_a_set_is_downloaded_once(run, tmp_path):
     assert (tmp_path / "out" / "p1.mp4").read_bytes() == b"the team's own"
 
 
+@pytest.mark.further
 def test_partitions_without_a_video_are_named(run, tmp_path):
     """Partitions without a video are named, the others written; an unknown set names the known ones."""
     done = run("download", "spots", "p0", "p7", "out")
@@ -62,6 +63,7 @@ def test_partitions_without_a_video_are_named(run, tmp_path):
     assert "no prompt set 'sports' has a video; these have some: spots" in unknown.output
 
 
+@pytest.mark.further
 def test_a_partition_is_not_taken_for_the_folder(run, tmp_path):
     """A call without the folder downloads nothing, unless there is a folder of that name."""
     forgotten = run("download", "spots", "p0")

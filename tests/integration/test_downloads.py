@@ -255,7 +255,7 @@ async def test_the_file_host_gets_no_secret(host, tmp_path):
     assert host.asked[-1]["accept-encoding"] == "identity"
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_memory_does_not_grow_with_the_file(host, s3_server, tmp_path):
     """A file of 100 MB takes no more memory than one of 10 MB, in the download and in the upload."""
     script = tmp_path / "bring.py"

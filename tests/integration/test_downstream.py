@@ -174,7 +174,7 @@ def test_a_tick_reports_verdicts(location):
     assert accepted.tags[f"dagster/input_data_version/{SET}/videos"] == version
 
 
-@pytest.mark.long
+@pytest.mark.further
 @pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 def test_an_asset_behind_the_index_is_made_again_when_a_video_comes(location):
     """Automation requests it once for each change of the index."""
@@ -242,6 +242,7 @@ def interrupted(*_arguments: object) -> None:
     raise dg.DagsterExecutionInterruptedError
 
 
+@pytest.mark.further
 def test_a_run_with_assets_behind_it_fails_where_a_video_is_missing(location):
     """If a video is missing, no asset after the videos runs, so that none looks materialized (d7)."""
     location.write({"cat": "a cat", "dog": "a dog", "bad": "bad [fault:moderation]"}, SET)
@@ -256,7 +257,7 @@ def test_a_run_with_assets_behind_it_fails_where_a_video_is_missing(location):
     assert location.history("videos", "bad", SET) == []
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_discarded_videos_are_made_again(location):
     """A discarded video is paid for once more, and no more often than attempts are allowed."""
     tasks, attempts = location.books()["tasks"], len(location.orders("cat", SET))

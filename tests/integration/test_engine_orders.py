@@ -66,6 +66,7 @@ def test_a_task_whose_reply_is_lost_is_found_and_not_paid_twice(start_engine):
         assert {how_submitted(engine, orders[f"p{number}"]) for number in range(5)} == {"adopted"}
 
 
+@pytest.mark.further
 def test_orders_without_a_task_are_requeued_after_two_complete_scans(start_engine):
     """An order is requeued when two scans have no task for it, and is then sent and paid once."""
     with start_engine({"stale_after_s": 1.0}) as engine:
@@ -115,6 +116,7 @@ def test_an_unmatched_task_with_the_same_text_is_not_adopted(start_engine):
         assert "it cannot be decided whether one of these tasks" in order.error_message
 
 
+@pytest.mark.further
 def test_an_order_whose_post_is_refused_is_queued_again(start_engine):
     """A POST that made no task is sent again later."""
     with start_engine() as engine:
@@ -132,6 +134,7 @@ def test_the_plan_limit_is_respected(start_engine):
         engine.assert_paid_once(7)
 
 
+@pytest.mark.further
 def test_without_credits_orders_wait(start_engine):
     """Out of credits no order ends; the reason is reported, and submitting goes on automatically."""
     with start_engine(points=0) as engine:
@@ -165,6 +168,7 @@ def test_a_rejected_order_is_not_sent_again_unchanged(start_engine):
         assert [placement.outcome for placement in more] == [Outcome.ORDERED, Outcome.ORDERED, Outcome.REUSED]
 
 
+@pytest.mark.further
 def test_vendor_trouble_is_retried_up_to_the_limit(start_engine):
     """A task that failed through the vendor's fault gets another attempt, two in all."""
     with start_engine() as engine:

@@ -65,6 +65,7 @@ def test_transfers_that_always_fail_stay_outstanding(start_engine):
         assert (summary["tasks"], summary["balanced"]) == (7, True)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("where", "name", "fault", "words"),
     [
@@ -103,6 +104,7 @@ class Killed(BaseException):
     """A process is gone; nothing catches this."""
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "step", ["put_file", "poster", "manifest", "stored"], ids=lambda step: f"killed after {step}"
 )

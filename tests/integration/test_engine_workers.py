@@ -35,6 +35,7 @@ def test_two_workers_on_one_ledger_order_once(start_engine):
         engine.assert_paid_once(8)
 
 
+@pytest.mark.further
 def test_a_stopped_worker_releases_everything(start_engine):
     """A worker stopped in the middle releases its orders, and another worker finishes them."""
     with start_engine(render_seconds=0.3) as engine:
@@ -105,6 +106,7 @@ def test_an_unavailable_ledger_loses_nothing(start_engine, monkeypatch):
         engine.assert_paid_once(2)
 
 
+@pytest.mark.further
 def test_an_unexpected_error_with_one_order_does_not_stop_the_others(start_engine, monkeypatch):
     """An unexpected error is reported with its order; the run gives it up, the next one resumes it."""
     handle = Collector.handle

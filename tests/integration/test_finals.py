@@ -79,7 +79,7 @@ def test_an_accepted_draft_is_ordered_in_final(location):
     assert location.books()["tasks"] == 4
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_a_dataset_has_the_accepted_final(location, tmp_path):
     """Two drafts are accepted and one final: one clip, at the cost of all four orders."""
     accept(location, "cat", "cat.t2")
@@ -118,7 +118,7 @@ def test_a_final_is_paid_for_once(location):
     assert location.books()["tasks"] == 5
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_two_runs_at_once_pay_once(location, monkeypatch):
     """A run that ordered between the quote and the order of another one is joined by it."""
     accept(location, "cat")
@@ -137,7 +137,7 @@ def test_two_runs_at_once_pay_once(location, monkeypatch):
     assert location.books()["tasks"] == 4
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_accepted_finals_are_pending(location):
     """The schedule's job orders those of accepted drafts, and no others."""
     assert order_pending(location).success
@@ -175,7 +175,7 @@ def test_a_verdict_that_is_taken_back_takes_the_final_away(location):
     assert location.books()["tasks"] == 4
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_a_final_of_a_draft_that_is_not_accepted_is_declined(location):
     """The run says so, orders nothing for that final, and does the rest of its work."""
     accept(location, "cat")
@@ -189,7 +189,7 @@ def test_a_final_of_a_draft_that_is_not_accepted_is_declined(location):
     assert location.orders("cat.final") == []
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_a_verdict_taken_back_before_the_order_declines_it(location, monkeypatch):
     """A draft that was accepted when the run read its set, and is not when it orders, has no final."""
     accept(location, "cat")

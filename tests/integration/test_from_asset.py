@@ -117,7 +117,7 @@ def test_a_bad_row_is_left_out_and_a_removed_one_costs_nothing(location, example
     assert location.books()["posts"] == posts
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_a_table_in_a_file_is_read_by_its_path(location, tmp_path):
     """The path is in the metadata of the materialization; a file without prompts changes nothing."""
     path = tmp_path / "shots.csv"

@@ -25,7 +25,7 @@ GUIDED = {"pacing": replace(FAST, heavy_round_s=0.0, sweep_s=0.2, max_poll_s=600
     "odd",
     [
         pytest.param({}, id="good", marks=pytest.mark.long),
-        pytest.param({"history_wrong_share": 1.0}, id="wrong"),
+        pytest.param({"history_wrong_share": 1.0}, id="wrong", marks=pytest.mark.further),
         pytest.param(
             {"history_hidden_share": 0.5, "history_shuffled": True}, id="partial", marks=pytest.mark.long
         ),

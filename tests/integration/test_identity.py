@@ -120,6 +120,7 @@ def test_a_plain_set_shows_an_order_in_flight_of_another_set(location: CodeLocat
         assert metadata["seedance/task_id"].value == location.orders("cat", "first")[0].task_id
 
 
+@pytest.mark.further
 def test_a_re_executed_backfill_pays_once_for_a_video_again(location: CodeLocation):
     """A video that `regenerate` paid for answers the re-executions of its backfill, whatever their ids."""
     location.write({"lynx": "a lynx to make again"})

@@ -76,6 +76,7 @@ def test_the_same_key_is_the_same_video_unpaid(location, seedance, video):
     assert location.books()["posts"] == 1
 
 
+@pytest.mark.further
 def test_a_call_that_was_interrupted_goes_on_waiting(location, seedance, video, monkeypatch):
     """A call after an interruption waits for the existing order, and makes no other."""
     monkeypatch.setattr("seedance_dagster.datasets.in_code.advance", interrupted)
@@ -126,6 +127,7 @@ def test_a_bad_request_is_an_error_in_words(location, seedance, video, request_,
     assert location.orders("x", "in_code") == []
 
 
+@pytest.mark.further
 def test_what_was_ordered_in_code_is_reported_to_dagster(location, video, monkeypatch):
     """The sensor's job reports it as the video of an asset of its own."""
     monkeypatch.setattr(reports, "_REPORT_GRACE", reports._REPORT_GRACE * 0)

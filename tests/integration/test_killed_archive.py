@@ -71,7 +71,8 @@ def tree(services: Services) -> list[str]:
     return [line for line in lines if "in the archive" not in line]
 
 
-@pytest.mark.each_database(long=True)
+@pytest.mark.further
+@pytest.mark.each_database
 @pytest.mark.parametrize("seed", [1, pytest.param(4, marks=pytest.mark.long)])
 def test_nothing_of_a_journal_is_lost(ledger_url, s3_server, tmp_path, monkeypatch, seed):
     """After each kill all journals are whole and all readers agree, and the last run finishes."""

@@ -82,7 +82,6 @@ def test_events_name_their_partition(location):
         assert f"cat: {text}" in messages
 
 
-@pytest.mark.long
 def test_a_run_that_waits_reports_its_own_orders(location, monkeypatch):
     """Events of a video that another run stored come once, after the grace time if that run dies."""
     waits = dg.DagsterRun(

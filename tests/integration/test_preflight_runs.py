@@ -68,6 +68,7 @@ def pending(location: CodeLocation, name: str, usd: float) -> RunResult:
     )
 
 
+@pytest.mark.further
 def test_a_run_names_invalid_prompts_and_stores_the_rest(location):
     """Invalid prompts are missing with their reason; the other is stored, with its exact cost."""
     done = location.run("long", "gone", name="by_hand")

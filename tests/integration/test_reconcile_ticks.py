@@ -114,7 +114,7 @@ def test_ticks_reconcile_after_every_fault(at):
 
 
 @pytest.mark.parametrize(
-    "kind", ["drop", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("html-502", "429"))]
+    "kind", ["drop", *(pytest.param(kind, marks=pytest.mark.further) for kind in ("html-502", "429"))]
 )
 def test_a_tick_reports_a_history_that_cannot_be_read(at, kind):
     """The order stays uncertain, is never sent again, and is adopted when the history is back."""
@@ -132,6 +132,7 @@ def test_a_tick_reports_a_history_that_cannot_be_read(at, kind):
         assert engine.books()["prompts"]["a cat [fault:lost-reply*1]"] == {"posts": 1, "tasks": 1}
 
 
+@pytest.mark.further
 def test_tasks_of_another_program_are_left_alone(at):
     """Unmatched tasks are not adopted, and their cost keeps no order from being requeued."""
     with at() as engine:
@@ -151,6 +152,7 @@ def test_tasks_of_another_program_are_left_alone(at):
         assert [task["task_id"] for task in ours] == [order.task_id]
 
 
+@pytest.mark.further
 def test_a_history_that_lags_longer_than_the_grace_period_requeues_nothing(at):
     """The order is never sent again, and adopted as soon as the history lists its task."""
     with at(history_lag_seconds=1200) as engine:
@@ -168,7 +170,7 @@ def test_a_history_that_lags_longer_than_the_grace_period_requeues_nothing(at):
         assert len(tasks_of(engine)) == 1
 
 
-@pytest.mark.parametrize("shape", ["wallet", pytest.param("credit_pack", marks=pytest.mark.long)])
+@pytest.mark.parametrize("shape", ["wallet", pytest.param("credit_pack", marks=pytest.mark.further)])
 def test_a_history_of_finished_tasks_only(at, shape):
     """A task is adopted when it has ended; an order without one is requeued much later."""
     with at(history_lists_unfinished=False, account_shape=shape, render_seconds=600) as engine:
@@ -188,6 +190,7 @@ def test_a_history_of_finished_tasks_only(at, shape):
         assert len(tasks_of(engine)) == 1
 
 
+@pytest.mark.further
 def test_two_workers_and_a_tick_reconcile_at_once(at):
     """The first of several workers resolves an order, once."""
     texts = [

@@ -14,7 +14,7 @@ from seedance_dagster.defs.steps.binding import check_ledger
 from seedance_dagster.ledger.errors import BindingError
 from seedance_dagster.ledger.ledger import Identity
 
-pytestmark = [pytest.mark.integration, QUIET]
+pytestmark = [pytest.mark.integration, pytest.mark.further, QUIET]
 
 ORDERED = ("prompts", "tasks")
 BEFORE = {"stored": "a stored one", "flying": "one in flight", "queued": "a queued one"}
@@ -111,7 +111,6 @@ def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
     assert (tasks(location), objects(location)) == (paid, stored)
 
 
-@pytest.mark.long
 def test_a_lost_home_is_restored_after_its_first_tick(drill, s3_server, monkeypatch):
     """A new instance that met the new ledger empty lets the lost one take its place (m36)."""
     location, _ = drill

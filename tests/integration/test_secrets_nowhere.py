@@ -147,6 +147,7 @@ class CaptureLogs(logging.Handler):
         logging.getLogger().removeHandler(self)
 
 
+@pytest.mark.further
 def test_no_secret_stands_in_anything_that_was_written(written):
     """Ledger, logs, events, manifests, run failures and commands hold no secret in any form (x1)."""
     texts, secrets, _ = written
@@ -160,6 +161,7 @@ def test_no_secret_stands_in_anything_that_was_written(written):
     assert leaks == []
 
 
+@pytest.mark.further
 def test_everything_else_goes_on_as_without_them(written):
     """The replies are understood, and the vendor's words are shown without the secrets."""
     texts, _, states = written

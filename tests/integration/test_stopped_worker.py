@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 REQUEST = {"task_type": "seedance-2-fast", "mode": "text_to_video", "duration": 5, "aspect_ratio": None}
 PROMPTS = ("a cat", "a dog", "a hen", "a cow")
 
-pytestmark = [pytest.mark.integration, pytest.mark.each_database(long=True)]
+pytestmark = [pytest.mark.integration, pytest.mark.further, pytest.mark.each_database]
 
 
 def expired(ledger: Ledger) -> list[int]:

@@ -45,6 +45,7 @@ def defs(s3_server, tmp_path, monkeypatch):
             del sys.modules[name]
 
 
+@pytest.mark.further
 def test_a_team_s_project_loads_and_runs(defs, tmp_path):
     """The project's executor, `s3`, captions and report work beside the component's assets (d4, d9)."""
     dg.Definitions.validate_loadable(defs)

@@ -43,6 +43,7 @@ def copy(ledger: Path, to: Path) -> None:
         source.backup(target)
 
 
+@pytest.mark.further
 def test_a_second_set_of_a_name_is_refused(location, second):
     """Tick and run name the conflict, order nothing, and leave the other's partitions (case d5)."""
     reason = second.skipped()

@@ -86,7 +86,7 @@ def test_without_a_price_nothing_is_ordered(start_engine):
 
 @pytest.mark.parametrize(
     "fault",
-    ["lost-reply", *(pytest.param(fault, marks=pytest.mark.long) for fault in ("500-after", "cut-reply"))],
+    ["lost-reply", *(pytest.param(fault, marks=pytest.mark.further) for fault in ("500-after", "cut-reply"))],
 )
 def test_a_lost_reply_of_the_removal_pays_once(start_engine, fault):
     """The task of a lost reply is adopted by its link to the video, and paid once."""
@@ -190,6 +190,7 @@ def test_a_removal_without_a_video_leaves_the_one_with_the_watermark(start_engin
         assert current.order.source_order_id == source.order_id
 
 
+@pytest.mark.further
 def test_a_video_that_exists_is_cleaned_without_rendering_it_again(start_engine):
     """The order of the same prompt without the removal is its source, at no cost, and stays its own."""
     with start_engine() as engine:
@@ -203,6 +204,7 @@ def test_a_video_that_exists_is_cleaned_without_rendering_it_again(start_engine)
         engine.assert_paid_once(2)
 
 
+@pytest.mark.further
 def test_two_workers_pay_for_a_pair_once(start_engine):
     """Two workers make each of the two tasks once, whoever makes which."""
     with start_engine() as engine:
@@ -215,6 +217,7 @@ def test_two_workers_pay_for_a_pair_once(start_engine):
         engine.assert_paid_once(8)
 
 
+@pytest.mark.further
 def test_a_link_that_is_gone_ends_the_removal_without_a_charge(start_engine):
     """The vendor does not find the video; the one with the watermark is stored already."""
     with start_engine() as engine:

@@ -188,6 +188,7 @@ def test_a_proxy_may_name_its_prefix(receiver, order, is_due):
     assert is_due()
 
 
+@pytest.mark.further
 def test_the_log_has_no_secrets(receiver):
     """A line has time, method, path and status; a path cannot forge another line."""
     receiver.post("/?token=query-secret", content=b"body-secret", headers=HEADERS | {"x": "header-secret"})

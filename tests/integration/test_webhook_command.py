@@ -21,6 +21,7 @@ from seedance_dagster.ledger.order import State
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.further
 def test_health_says_when_the_ledger_does_not_answer(tmp_path):
     """While the ledger does not answer, a delivery gets 503, so that it can be sent again."""
     Ledger.open(f"sqlite:///{tmp_path}/ledger.db").close()

@@ -98,19 +98,14 @@ def essence(done: Audit) -> tuple[object, ...]:
     return done.findings, done.totals, done.compared
 
 
-@pytest.mark.parametrize("deep", [pytest.param(False, marks=pytest.mark.long), True])
-@pytest.mark.parametrize(
-    "plant",
-    [
-        pytest.param(plant, id=name, marks=() if number % 3 == 0 else pytest.mark.long)
-        for number, (name, plant) in enumerate(PLANTS.items())
-    ],
-)
-def test_each_damage_is_found_by_groups_as_by_a_comparison_of_everything(plant, deep):
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize("plant", [pytest.param(plant, id=name) for name, plant in PLANTS.items()])
+def test_each_damage_is_found_by_groups_as_by_a_comparison_of_everything(plant):
     """Findings, evidence, totals and counts are the same, with and without `--deep`."""
     with varied_world() as world:
         plant.plant(Planter(world, Clock()))
-        assert essence(audit(world, 1, deep=deep)) == essence(audit(world, None, deep=deep))
+        for deep in (False, True):
+            assert essence(audit(world, 1, deep=deep)) == essence(audit(world, None, deep=deep))
 
 
 @pytest.mark.parametrize("examples", [10, pytest.param(25, marks=pytest.mark.long)])

@@ -24,6 +24,7 @@ def world(tmp_path, clock, monkeypatch):
         yield world
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("plant", [pytest.param(plant, id=name) for name, plant in PLANTS.items()])
 def test_each_kind_of_damage_is_found_and_repaired_where_two_systems_agree(world, clock, plant):
     """A plant gives the findings of its row, each with evidence, and a repair leaves only the stated ones."""

@@ -80,6 +80,7 @@ def test_leaving_early_lets_the_work_clean_up():
     assert "seedance-engine" not in {thread.name for thread in threading.enumerate()}
 
 
+@pytest.mark.further
 def test_a_caller_that_stops_reading_does_not_hang():
     """Leaving with many unread events ends the engine too."""
     with in_background(numbers(1_000_000)) as events:

@@ -126,6 +126,7 @@ def test_an_unusable_dagster_gives_a_message(tmp_path, monkeypatch):
     assert f"the Dagster in {home} cannot be used" in done.output
 
 
+@pytest.mark.further
 def test_the_audit_package_imports_no_dagster():
     """`seedance_dagster.audit` imports neither Dagster nor the packages above it."""
     code = (

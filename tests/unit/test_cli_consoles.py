@@ -77,7 +77,7 @@ def test_brackets_are_printed_as_they_are(capsys):
         assert text in printed
 
 
-@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.long)])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.further)])
 def test_a_command_prints_problems_on_any_console(tmp_path, encoding):
     """A message with a character that the console lacks is printed without a traceback or colour (d9)."""
     (tmp_path / "\u732b.csv").write_text("prompt\nA cat\n")

@@ -193,6 +193,7 @@ def test_a_partition_names_its_newest_uncertain_order(engine, clock):
     assert [order.state for order in engine.ledger.queries.find()] == [State.UNCERTAIN, State.QUEUED]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -29,6 +29,7 @@ def test_the_overview_has_every_command_without_importing_any() -> None:
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
 
 
+@pytest.mark.further
 def test_few_commands_load_dagster_before_they_open_an_instance() -> None:
     """The others start in half the time; without Dagster's folder they never load it."""
     script = (

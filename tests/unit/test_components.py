@@ -57,6 +57,7 @@ def test_scaffolded_components_load_and_make_a_set(sandbox):
         assert "a-key-of-the-environment" not in repr(defs)
 
 
+@pytest.mark.further
 def test_several_sets_share_one_sensor(sandbox):
     """Two sets side by side load with one API; the sensor's source has the prompts of both."""
     sandbox.scaffold_component(SeedanceComponent, "video_api")
@@ -68,6 +69,7 @@ def test_several_sets_share_one_sensor(sandbox):
         assert [sensor.name for sensor in defs.sensors] == ["seedance_sensor"]
 
 
+@pytest.mark.further
 def test_scores_of_the_team_are_named_in_yaml(sandbox):
     """They are measured for all sets, and a set's file may have thresholds for them."""
     sandbox.scaffold_component(SeedanceComponent, "video_api")
@@ -121,6 +123,7 @@ def test_an_unknown_score_of_a_set_is_an_error(sandbox):
         assert "launch/scores" not in {key.to_user_string() for key in defs.resolve_all_asset_keys()}
 
 
+@pytest.mark.further
 def test_post_processing_changes_the_assets(sandbox):
     """Owners, tags and automation are set as for any component."""
     sandbox.scaffold_component(SeedanceComponent, "video_api")

@@ -40,6 +40,7 @@ def materialize(instance: dg.DagsterInstance, partition: str, version: str) -> s
     return str(instance.fetch_materializations(wanted, limit=1).records[0].storage_id)
 
 
+@pytest.mark.further
 def test_what_a_step_reported_is_looked_up_together(instance, queries):
     """One query finds the events of fifty partitions, each the newest of its version."""
     upstream, ids = UpstreamEvents(instance), {}

@@ -27,12 +27,12 @@ def render(prompt="A woman sings and strums her guitar", duration=5, ratio="16:9
     [
         (4, "21:9", "480p", "h264"),
         (5, "16:9", "480p", "h264"),
-        pytest.param(7, "4:3", "720p", "h264", marks=pytest.mark.long),
+        pytest.param(7, "4:3", "720p", "h264", marks=pytest.mark.further),
         (8, "1:1", "480p", "h264"),
-        pytest.param(9, "3:4", "480p", "h264", marks=pytest.mark.long),
-        pytest.param(15, "9:16", "480p", "h264", marks=pytest.mark.long),
-        pytest.param(4, "16:9", "1080p", "h264", marks=pytest.mark.long),
-        pytest.param(5, "16:9", "720p", "hevc", marks=pytest.mark.long),
+        pytest.param(9, "3:4", "480p", "h264", marks=pytest.mark.further),
+        pytest.param(15, "9:16", "480p", "h264", marks=pytest.mark.further),
+        pytest.param(4, "16:9", "1080p", "h264", marks=pytest.mark.further),
+        pytest.param(5, "16:9", "720p", "hevc", marks=pytest.mark.further),
         (7, "21:9", "480p", "hevc"),
     ],
 )

@@ -38,7 +38,7 @@ def test_damaged_videos_are_inspected_or_refused_in_words(tmp_path, number):
         assert not outcome.fault, (SEED, index)
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_the_command_names_what_it_found(tmp_path):
     """`python -m fuzz` counts the files, and keeps the one that is asked for."""
     prompts = tmp_path / "real.jsonl"

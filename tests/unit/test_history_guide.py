@@ -72,6 +72,7 @@ def pages(engine) -> int:
     return engine.app.state.emulator.traffic.calls["history"]
 
 
+@pytest.mark.further
 def test_with_few_tasks_in_flight_the_history_is_not_read(submitted):
     """With few tasks in flight the history is not read, since GETs poll each often enough."""
     engine = submitted(Pacing())
@@ -101,7 +102,7 @@ def test_tasks_that_the_history_shows_as_ended_are_polled_first(submitted):
 
 @pytest.mark.parametrize(
     "odd",
-    [ODD[1], *(pytest.param(odd, marks=pytest.mark.long) for odd in (ODD[0], *ODD[2:]))],
+    [ODD[1], *(pytest.param(odd, marks=pytest.mark.further) for odd in (ODD[0], *ODD[2:]))],
     ids=str,
 )
 def test_whatever_the_history_shows_it_changes_no_order(submitted, odd):
@@ -123,6 +124,7 @@ def test_whatever_the_history_shows_it_changes_no_order(submitted, odd):
     assert {order.state for order in engine.ledger.queries.find()} == {State.SUCCEEDED}
 
 
+@pytest.mark.further
 def test_a_history_that_refuses_rests(submitted):
     """After a refusal no worker requests a page of the history for five minutes."""
     engine = submitted()
@@ -138,6 +140,7 @@ def test_a_history_that_refuses_rests(submitted):
     assert pages(engine) == asked + 1
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("odd", [{"history_hidden_share": 1.0}, {"history_lag_seconds": 100_000}])
 def test_a_history_that_shows_next_to_nothing_of_ours_rests_too(submitted, monkeypatch, odd):
     """Its pages would only take the rate away from GETs."""
@@ -177,6 +180,7 @@ def test_trouble_with_reading_ends_no_run(submitted, caplog):
     assert "surprise" in caplog.text
 
 
+@pytest.mark.further
 def test_pages_wait_for_the_rate_that_all_requests_share(submitted):
     """Each page waits for its turn in the shared rate, as each GET does."""
     engine = submitted()
@@ -203,6 +207,7 @@ def test_pages_wait_for_the_rate_that_all_requests_share(submitted):
     assert len(turns) == calls.total() - before > TASKS // 2
 
 
+@pytest.mark.further
 def test_one_worker_reads_at_a_time(submitted):
     """While one worker reads the history, the others do not, until it ends."""
     engine = submitted()
@@ -232,6 +237,7 @@ def belief_of(engine) -> Belief:
     return engine.work(step)
 
 
+@pytest.mark.further
 def test_what_was_checked_is_remembered_for_later_workers(submitted):
     """A history that shows known ends in time is proven; one that still shows them as running is refuted."""
     engine = submitted()
@@ -249,6 +255,7 @@ def test_what_was_checked_is_remembered_for_later_workers(submitted):
     assert belief_of(engine) is Belief.UNPROVEN
 
 
+@pytest.mark.further
 def test_tasks_that_a_proven_history_shows_as_running_are_polled_rarely(submitted):
     """Their polls are postponed, until their turn comes at the latest."""
     engine = submitted()

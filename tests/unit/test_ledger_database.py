@@ -143,6 +143,7 @@ def test_the_migrated_schema_is_the_declared_one(ledger_url):
     assert all(revision.revision <= REVISION for revision in scripts.walk_revisions())
 
 
+@pytest.mark.further
 def test_opening_an_existing_ledger_does_not_load_alembic(tmp_path):
     """Every command and step opens the ledger, and importing alembic takes a hundred times as long."""
     url = f"sqlite:///{tmp_path}/ledger.db"

@@ -77,6 +77,7 @@ def nested(depth: int) -> bytes:
     return b"".join(struct.pack(">I", 8 * (depth - level)) + b"trak" for level in range(depth))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", FILES)
 def test_a_hostile_video_is_answered(tmp_path, name):
     """A hostile video is stored and flagged, or refused in words, within bounded time of this process."""

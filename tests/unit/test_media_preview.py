@@ -42,6 +42,7 @@ def test_a_preview_has_720_lines_at_the_most(tmp_path):
     assert not needs_preview(probe)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("options", "size"),
     [
@@ -67,6 +68,7 @@ def test_a_file_without_a_film_has_no_preview(tmp_path, content):
         preview_of(tmp_path, content)
 
 
+@pytest.mark.further
 def test_the_end_of_the_process_is_a_reason(tmp_path, monkeypatch):
     """A file that crashes its reader has no preview."""
     code = "import os, signal; os.kill(os.getpid(), signal.SIGXCPU)"

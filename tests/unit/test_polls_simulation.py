@@ -33,6 +33,7 @@ def simulated(name: str, *, planned: bool = True) -> Simulation:
     return simulation
 
 
+@pytest.mark.further
 def test_a_good_history_shows_ends_early_with_fewer_gets():
     """A good history cuts the lag to a quarter, with at most two thirds of the GETs."""
     guided, alone = simulated("honest"), simulated("none")
@@ -46,7 +47,7 @@ def test_without_a_history_the_load_still_counts():
     assert simulated("none").figures.mean_lag < simulated("none", planned=False).figures.mean_lag
 
 
-@pytest.mark.long
+@pytest.mark.further
 def test_a_history_that_is_a_little_late_or_partial_still_helps():
     """Tasks that it does not show are polled as without it."""
     alone = simulated("none").figures.mean_lag

@@ -113,6 +113,7 @@ def location(tmp_path, monkeypatch) -> Iterator[Location]:
         yield location
 
 
+@pytest.mark.further
 def test_a_new_file_is_said_until_the_code_location_is_reloaded(location):
     """Until a reload the tick says which button to press, and the asset shows the new file (case d8)."""
     location.write("launch", "owl")

@@ -86,7 +86,7 @@ def same_text(length: int, rows: int) -> pa.Table:
         (partial(same_text, 1, 100_001), "contains more than 100000 prompts: split it into several files"),
         pytest.param(
             *(partial(same_text, 120 * 1024**2, 1), "unpacks to 120 MB; allowed are 100 MB"),
-            marks=pytest.mark.long,
+            marks=pytest.mark.further,
         ),
         (partial(same_text, 2 * 1024**2, 1_000), "unpacks to 2000 MB; allowed are 100 MB"),
         (
@@ -104,6 +104,7 @@ def test_what_a_parquet_file_unpacks_to_is_known_first(tmp_path, make_table, mes
     assert problem.startswith(message)
 
 
+@pytest.mark.further
 def test_what_a_workbook_unpacks_to_is_known_first(tmp_path):
     """A workbook of a few kilobytes does not unpack to gigabytes (x5)."""
     out = io.BytesIO()

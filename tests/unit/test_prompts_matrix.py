@@ -184,6 +184,7 @@ def test_a_field_without_effect_is_said(tmp_path, field, problem):
     assert problem in problems_of(tmp_path, f"name: a\n{field}\nprompts: [{{prompt: A cat}}]")
 
 
+@pytest.mark.further
 def test_too_many_combinations_are_refused_before_they_are_made(tmp_path):
     """A matrix of 10 to the 12 prompts is refused in words, at once."""
     axes = "".join(f"  a{number}: [{', '.join(map(str, range(10)))}]\n" for number in range(12))

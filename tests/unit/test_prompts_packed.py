@@ -68,6 +68,7 @@ def test_an_arrow_file_that_unpacks_to_much_is_refused(tmp_path, compression):
     assert message == "unpacks to 120 MB; allowed are 100 MB"
 
 
+@pytest.mark.further
 def test_a_description_that_lies_is_found_out(tmp_path, reader):
     """The real bytes count, and a file that needs too much memory for them is refused."""
     content = lying_parquet(120 * MB)

@@ -45,7 +45,7 @@ def test_importing_the_package_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "scores", [pytest.param("[]", marks=pytest.mark.long), '[cuts, phash, motion: ">=0.1"]']
+    "scores", [pytest.param("[]", marks=pytest.mark.further), '[cuts, phash, motion: ">=0.1"]']
 )
 def test_loading_definitions_imports_nothing_that_only_runs_need(tmp_path, scores):
     """Libraries for HTTP, SQL, S3 and video are imported by the first step or tick."""

@@ -23,6 +23,7 @@ def test_a_history_of_finished_tasks_only_proves_nothing_while_a_task_may_run(st
     assert engine.states() == [State.QUEUED]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("points", [4_000_000, 20_000_000_000, 0])
 def test_no_payment_and_no_refund_proves_an_absence(start_known, clock, points):
     """A balance that rises as a task is held, by a refund or a payment, hides a task that is not listed."""

@@ -33,6 +33,7 @@ def look_twice(engine, clock):
         engine.reconcile(now=True)
 
 
+@pytest.mark.further
 def test_an_order_waits_for_the_longest_time_of_its_own_type(start_known, clock):
     """A type whose tasks took hours on this account is waited for longer than another one."""
     engine = start_known(history_lists_unfinished=False, render_seconds=9 * 3600)

@@ -31,6 +31,7 @@ def test_a_lost_task_is_adopted_whatever_time_the_history_gives_it(misdated):
     assert [task.request["input"]["prompt"] for task in misdated.vendor.tasks.values()].count("a cat") == 1
 
 
+@pytest.mark.sampled(3)
 def test_times_that_are_not_the_tasks_prove_nothing(misdated, clock):
     """Nothing is requeued by them, and the reason names a task that shows it."""
     misdated.lose("a cat", fault="500-before")

@@ -86,6 +86,7 @@ def test_a_built_in_score_can_be_sent_to_another_process():
     assert sent.measure(Stored(make_film([texture()]))) == {"motion": 0}
 
 
+@pytest.mark.further
 def test_scores_are_declared_without_numpy():
     """FFmpeg and numpy are loaded when a score is computed; without numpy the message says what to do."""
     program = """

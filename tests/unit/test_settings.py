@@ -220,6 +220,7 @@ def test_the_reference_definitions_load_with_nothing_set(tmp_path, caplog, monke
     assert "prompt_sets does not exist" in caplog.text
 
 
+@pytest.mark.further
 def test_importing_the_settings_imports_nothing_heavy():
     """Commands that only need a setting start fast."""
     heavy = ("dagster", "boto3", "sqlalchemy", "httpx", "aiohttp", "av")

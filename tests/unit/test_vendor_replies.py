@@ -40,6 +40,7 @@ def quick(start_engine):
     return start_engine(queue_seconds=1, render_seconds=10)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fault", REFUSED)
 def test_a_refusal_makes_no_task_and_says_why(engine, fault):
     """HTTP status and code decide; the order waits, or fails, with the vendor's words (v3, v4, v5)."""
@@ -58,6 +59,7 @@ def test_a_refusal_makes_no_task_and_says_why(engine, fault):
     assert engine.vendor.tasks == {}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fault", [name for name, row in REFUSED.items() if row[0] is State.QUEUED])
 def test_what_waits_is_sent_when_its_time_has_come(engine, clock, fault):
     """One task is made, and nothing was reconciled."""
@@ -171,6 +173,7 @@ def test_a_copy_too_many_is_another_order_s(engine, clock):
     assert engine.states() == [State.UNCERTAIN]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("answer", ["401", "403", "404", "error-in-200", "page-403", "page-503", "500"])
 def test_one_order_whose_get_is_refused_for_ever_stops_no_other(quick, clock, answer):
     """It is reported, and the others are polled, collected and sent (v13)."""
@@ -205,6 +208,7 @@ def test_a_key_that_the_account_refuses_too_stops_all(engine, clock):
     assert engine.vendor.posts.total() < 3
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("fault", "state", "kind", "words"),
     [
@@ -241,6 +245,7 @@ def test_trouble_of_the_vendor_s_is_tried_again(quick, clock, fault):
     assert quick.states() == [State.FAILED, State.SUBMITTED]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "fault",
     [

@@ -123,6 +123,7 @@ def test_an_altered_manifest_is_not_believed(world):
     assert "the vendor's task does not confirm its manifest: prompt" in done.not_restored[0].message
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("event", [True, False], ids=["with its event", "by its content"])
 @pytest.mark.parametrize(
     ("status", "state"),
