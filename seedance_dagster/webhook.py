@@ -21,6 +21,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from seedance_dagster.api.wire import Task
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.threads import in_thread
@@ -93,13 +94,13 @@ def _too_large() -> HTTPException:
 
 
 def _task_id(body: bytes) -> str:
-    """Return the task that a delivery is about; raise `HTTPException` for anything else."""
+    """Return the task that a delivery is about, in any shape in which the API shows one; else raise."""
     try:
-        delivery = json.loads(body)
-        task_id = delivery["data"]["task_id"]
-    except (ValueError, RecursionError, LookupError, TypeError):
-        task_id = None
-    if not isinstance(task_id, str) or not 0 < len(task_id) <= _MOST_ID or not task_id.isprintable():
+        task = Task.parse(json.loads(body))
+    except (ValueError, RecursionError):
+        task = None
+    task_id = "" if task is None else task.task_id
+    if not 0 < len(task_id) <= _MOST_ID or not task_id.isprintable():
         raise HTTPException(HTTPStatus.BAD_REQUEST, "not a delivery: allowed is {timestamp, data: a task}")
     return task_id
 

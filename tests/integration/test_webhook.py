@@ -68,6 +68,16 @@ def test_a_delivery_makes_the_poll_due_and_changes_nothing_else(receiver, order,
     assert receiver.deliver(order.task_id) == 202  # twice does no harm
 
 
+@pytest.mark.parametrize(
+    "wrap", [lambda task: task, lambda task: {"data": [task]}, lambda task: {"task": task}]
+)
+def test_a_delivery_may_have_the_shapes_of_a_reply(receiver, order, is_due, wrap):
+    """A task is found in a delivery wherever one would be found in a reply."""
+    assert receiver.post(json=wrap({"task_id": order.task_id})) == 202
+    assert receiver.post(json={"data": {"task_id": 7}}) == 202
+    assert is_due()
+
+
 @pytest.mark.parametrize("state", [State.UNCERTAIN, State.SUCCEEDED, State.STORED, State.FAILED])
 def test_a_delivery_moves_no_order_that_is_not_polled(receiver, ledger, request, state):
     """A late delivery of a task that has ended changes nothing."""
@@ -113,7 +123,8 @@ def test_a_wrong_secret_is_refused(receiver, order, is_due, headers):
         b"[]",
         b"{}",
         b'{"data": null}',
-        b'{"data": {"task_id": 7}}',
+        b'{"data": {"task_id": 0}}',
+        b'{"data": [{"task_id": "a"}, {"task_id": "b"}]}',
         b'{"data": {"task_id": ""}}',
         b'{"data": {"task_id": "a\\u0000b"}}',
         b'{"data": {"task_id": "\\ud800"}}',
