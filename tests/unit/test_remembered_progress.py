@@ -19,7 +19,7 @@ from seedance_dagster.defs.steps.binding import (
     remember_progress,
 )
 from seedance_dagster.defs.steps.memory import MEMORY, Memory
-from seedance_dagster.ledger.errors import BindingError, LedgerBehindError
+from seedance_dagster.ledger.errors import BindingError, LedgerBehindError, LedgerUnavailableError
 from seedance_dagster.ledger.position import Position
 
 
@@ -121,3 +121,20 @@ def test_trouble_with_memory_ends_no_work(instance, ledger, monkeypatch, caplog)
     with progress_remembered(instance, ledger, logging.getLogger("seedance_dagster")):
         place(ledger, "cat")
     assert "could not be remembered: OSError" in caplog.text
+
+
+def test_trouble_that_lasts_is_logged_once(instance, ledger, monkeypatch, caplog):
+    """A database that is away for minutes fills no log: each line is an event in Dagster's own storage."""
+    monkeypatch.setattr(binding, "_EVERY_S", 0.01)
+    failures = []
+
+    def fail(*_: object) -> None:
+        failures.append(1)
+        raise LedgerUnavailableError("the ledger did not answer")
+
+    monkeypatch.setattr(binding, "remember_progress", fail)
+    with progress_remembered(instance, ledger, logging.getLogger("seedance_dagster")):
+        while len(failures) < 5:
+            pass
+        logged = caplog.text.count("could not be remembered: the ledger did not answer")
+    assert logged == 1

@@ -23,7 +23,7 @@ from seedance_dagster.defs.steps.memory import (
     replace_ledger,
     set_key,
 )
-from seedance_dagster.ledger.errors import BindingError, LedgerBehindError
+from seedance_dagster.ledger.errors import BindingError, LedgerBehindError, LedgerError
 from seedance_dagster.ledger.ledger import Ledger
 
 _EVERY_S = 2.0  # should the ledger be lost, nobody knows what was written after the last look
@@ -161,8 +161,13 @@ def _describe(label: str, ledger_id: str) -> str:
     return f"{label} (id {ledger_id})" if label else f"with the id {ledger_id}"
 
 
-def try_to_remember(instance: dg.DagsterInstance, ledger: Ledger, log: Logger) -> None:
+def try_to_remember(
+    instance: dg.DagsterInstance, ledger: Ledger, log: Logger, *, logged: str | None = None
+) -> str | None:
     """Try to remember how far a ledger has come; if that fails, an older copy may go unnoticed later.
+
+    Returns:
+        Why it failed, which is logged unless it is `logged` already; None if it did not.
 
     Raises:
         BindingError: It is an older copy.
@@ -172,7 +177,11 @@ def try_to_remember(instance: dg.DagsterInstance, ledger: Ledger, log: Logger) -
     except BindingError:
         raise
     except Exception as error:  # noqa: BLE001  Dagster's storage may raise anything, and work goes on
-        log.warning(f"how far the ledger has come could not be remembered: {type(error).__name__}")
+        reason = str(error) if isinstance(error, LedgerError) else type(error).__name__
+        if reason != logged:
+            log.warning(f"how far the ledger has come could not be remembered: {reason}")
+        return reason
+    return None
 
 
 @contextmanager
@@ -187,9 +196,10 @@ def progress_remembered(instance: dg.DagsterInstance, ledger: Ledger, log: Logge
     done = Event()
 
     def keep() -> None:
+        reason = None
         with suppress(BindingError):  # raised at the end
             while not done.wait(_EVERY_S):
-                try_to_remember(instance, ledger, log)
+                reason = try_to_remember(instance, ledger, log, logged=reason)
 
     thread = Thread(target=keep, name="seedance-ledger-progress", daemon=True)
     thread.start()
