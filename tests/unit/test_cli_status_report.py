@@ -47,6 +47,19 @@ def test_the_time_left_is_unknown_until_a_video_is_stored(ledger: Ledger, orders
     assert report.outstanding_usd == Decimal("0.8")
 
 
+def test_uncertain_orders_say_nothing_of_the_time_left(
+    ledger: Ledger, orders: OrderFactory, clock: Clock
+) -> None:
+    """They may wait for half a day, however long their tasks take, so others are estimated without them."""
+    rendered = orders.make(State.SUBMITTED, "a", task={"vendor_created_at": clock.now})
+    clock.forward(seconds=100)
+    orders.advance(rendered, State.STORED, outcome={"vendor_ended_at": clock.now})
+    orders.make_many(State.UNCERTAIN, "b", "c")
+    assert read_status(ledger, now=clock.now).time_left is None
+    orders.make(State.SUBMITTED, "d")
+    assert read_status(ledger, now=clock.now, throttle=Throttle(1)).time_left == timedelta(seconds=100)
+
+
 def test_money_and_time_add_up(ledger: Ledger, orders: OrderFactory, clock: Clock) -> None:
     """Charged points are spent, held and estimated ones outstanding; the rest takes its measured time."""
     submitted = orders.make(State.SUBMITTED, "a", task={"vendor_created_at": clock.now})

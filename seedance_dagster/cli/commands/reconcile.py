@@ -119,7 +119,7 @@ def _charge(usd: str | None, *, ending: bool) -> int | None:
     try:
         points = usd_to_points(usd)
     except ValueError as error:
-        raise click.UsageError(f"--charged: {error}") from None
+        raise click.UsageError(f"--charged: {error}; allowed are amounts such as 0.25") from None
     if points < 0:
         raise click.UsageError("--charged: an order cannot cost less than 0 USD")
     return points

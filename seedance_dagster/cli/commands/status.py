@@ -22,6 +22,7 @@ from seedance_dagster.engine.ordering.budget_check import own_budgets
 from seedance_dagster.engine.throttle import read_throttle
 from seedance_dagster.ledger.budgets import BudgetUsage
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
 from seedance_dagster.money import format_usd
 
 _SHOWN = 20
@@ -106,7 +107,7 @@ def _show(report: StatusReport, budgets: Sequence[BudgetUsage], label: str) -> N
         out.print(
             f"Outstanding  {format_usd(report.outstanding_usd)} USD for {counted(len(report.open), 'order')}"
         )
-        out.print(f"Time left    {_time_left(report.time_left)}")
+        out.print(f"Time left    {_time_left(report)}")
     for usage in budgets:
         out.print(f"Budget       {usage}", markup=False)
     for reason in report.waits:
@@ -118,10 +119,14 @@ def _show(report: StatusReport, budgets: Sequence[BudgetUsage], label: str) -> N
         click.secho(f"Problem      {printable(problem)}", fg="red")
 
 
-def _time_left(left: timedelta | None) -> str:
+def _time_left(report: StatusReport) -> str:
+    left, states = report.time_left, {open_order.order.state for open_order in report.open}
+    if states == {State.UNCERTAIN}:
+        return "unknown: these orders wait for reconciliation"
     if left is None:
         return "unknown until a video of this kind is stored"
-    return f"about {span(left)}" if left else "rendered; the videos are being stored"
+    others = ", uncertain orders aside" if State.UNCERTAIN in states else ""
+    return (f"about {span(left)}" if left else "rendered; the videos are being stored") + others
 
 
 def _as_json(report: StatusReport, label: str) -> dict[str, Any]:
