@@ -56,7 +56,9 @@ def video_link(task: Mapping[str, Any]) -> str | None:
         'https://f/v.mp4'
     """
     detail = task.get("detail")
-    places = [task.get("output"), task, detail.get("output") if isinstance(detail, Mapping) else None]
+    # By their exact names: most tasks that are read still run, and have no link at all.
+    places = [task.get("output"), *(task[name] for name in _shapes().link if task.get(name))]
+    places += [detail.get("output")] if isinstance(detail, Mapping) else []
     links = [link for place in places for link in links_in(place)]
     films = (link for link in links if not _PICTURE_OR_SOUND.search(link.partition("?")[0]))
     return next(films, None) or next(iter(links), None) or _odd_link(task.get("output"))
