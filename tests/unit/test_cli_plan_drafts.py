@@ -46,3 +46,17 @@ def test_an_upper_bound_of_a_variant_is_shown_as_one(tmp_path: Path, monkeypatch
     shown = [line.split() for line in run("plan", "--prompts", "cats.yaml").stdout.splitlines()]
     [ten] = [words for words in shown if words[:2] == ["duration", "10"]]
     assert ten[2:5] == ["1", "up", "to"]
+
+
+def test_an_unknown_set_is_named_beside_files_with_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A misspelled name is not hidden by the problems of other files, unless one of these may have it."""
+    monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path / "home")})
+    (tmp_path / "home").mkdir()
+    (tmp_path / "cats.csv").write_text("prompt\na cat\n#REF!\n")
+    done = run("plan", "--prompts", str(tmp_path), "catz")
+    assert (done.exit_code, "there is no prompt set catz; known sets: cats" in done.output) == (1, True)
+    (tmp_path / "odd.yaml").write_text("{")
+    done = run("plan", "--prompts", str(tmp_path), "catz")
+    assert (done.exit_code, "odd.yaml is not valid YAML" in done.output) == (1, True)

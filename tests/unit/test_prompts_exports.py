@@ -49,9 +49,9 @@ def test_every_level_of_an_index_is_left_out(tmp_path):
 )
 def test_marks_around_each_line_are_named(tmp_path, lines):
     """Lists of chats and notes have them; they are a part of the text that is sent."""
-    message = "has a number, a bullet or quotes at each line, which are sent too; remove them if not meant"
+    message = "has a number, a bullet or quotes, which are sent too; remove them if not meant"
     loaded = load(tmp_path, "a.txt", lines)
-    assert problems_of(loaded) == [(None, None, message)]
+    assert problems_of(loaded) == [(None, "each line", message)]
     assert len(loaded.sets[0].prompts) == 2
 
 

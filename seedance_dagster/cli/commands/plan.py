@@ -119,8 +119,10 @@ def _check_names(names: Sequence[str], loaded: LoadedPromptSets, settings: Setti
     elsewhere = _planned_in_dagster(settings) if unknown else {}
     if sentences := [elsewhere[name] for name in unknown if name in elsewhere]:
         raise click.ClickException("\n".join(sentences))
-    if unknown and not loaded.errors:
-        known = ", ".join(prompt_set.name for prompt_set in loaded.sets) or "none"
+    # An unreadable file without a name may be the one that is meant.
+    nameless = any(not file.prompt_set for file in loaded.files)
+    if unknown := [name for name in unknown if name not in loaded.names and not (nameless and loaded.errors)]:
+        known = ", ".join(loaded.names) or "none"
         raise click.ClickException(
             f"there is no prompt set {', '.join(unknown)}; known sets: {known} "
             "(--prompts names a file or folder)"

@@ -96,10 +96,8 @@ def read_txt(text: str, source: str) -> Table:
             )
         rows.append((place, {"prompt": prompt}))
     if len(rows) > 1 and all(_MARKED.fullmatch(row["prompt"]) for _, row in rows):
-        message = (
-            "has a number, a bullet or quotes at each line, which are sent too; remove them if not meant"
-        )
-        problems.append(Problem(source=source, message=message, severity="warning"))
+        message = "has a number, a bullet or quotes, which are sent too; remove them if not meant"
+        problems.append(Problem(source=source, field="each line", message=message, severity="warning"))
     return Table(columns=["prompt"], rows=rows, problems=problems)
 
 
