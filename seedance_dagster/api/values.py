@@ -10,6 +10,9 @@ from typing import Any
 
 _PLAUSIBLE_YEARS = range(2000, 2099)  # others are placeholders for "not yet" or "never"
 _UNIX_TIME = re.compile(r"\s*[0-9]{9,19}(?:\.[0-9]*)?\s*")
+_ZONE = re.compile(
+    r"\s+(?:([+-][0-9]{2}:?[0-9]{2})(?:\s+[A-Z]{1,5})?|UTC|GMT|Z)$"
+)  # as Go and others print it
 _MOST_SECONDS = 10**11  # a larger unix time is in milliseconds, microseconds or nanoseconds
 _GROUPED = re.compile("[0-9]{1,3}(?:,[0-9]{3})+")
 _NO_NAMES = ("null", "none", "nil", "undefined", "false", "n/a")
@@ -27,14 +30,19 @@ def parse_time(value: object) -> datetime | None:
             units = (value / unit for unit in (1, 10**3, 10**6, 10**9))
             time = datetime.fromtimestamp(next(seconds for seconds in units if seconds < _MOST_SECONDS), UTC)
         elif isinstance(value, str):
+            text_of_time = _ZONE.sub(_bare_zone, value.strip().upper())
             # Python's resolution is microseconds.
-            time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.strip()))
+            time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text_of_time))
             time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
         else:
             return None
     except (ValueError, OverflowError, OSError, StopIteration):
         return None
     return time if time.year in _PLAUSIBLE_YEARS else None
+
+
+def _bare_zone(zone: re.Match[str]) -> str:
+    return zone[1] or "Z"
 
 
 def retry_after_s(value: str | None, *, date: str | None) -> float | None:
