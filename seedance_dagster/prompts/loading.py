@@ -198,12 +198,14 @@ def _check(files: PromptFiles, catalog: Catalog, last: dict[str, _Checked]) -> d
     unreadable = {
         source: document.content for source, document in documents.items() if document.content.raw is None
     }
-    checked = {}
+    checked, names = {}, {PurePosixPath(file.source).name for file in files.files}
     for file in files.files:
         if file.source in table_sources:
             continue
         problem = (
-            None if file.suffix in SETS or file.source in unreadable else withheld(file.source, unreadable)
+            None
+            if file.suffix in SETS or file.source in unreadable
+            else withheld(file.source, unreadable, names)
         )
         if problem is not None:
             checked[file.source] = _refused(file, problem, catalog)

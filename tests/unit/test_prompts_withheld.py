@@ -57,3 +57,35 @@ def test_a_corrected_set_has_its_table(tmp_path):
     (tmp_path / "launch.yaml").write_text("name: launch\nsource: shots.csv\n")
     [prompt_set] = load_prompt_sets(tmp_path).sets
     assert (prompt_set.name, len(prompt_set.prompts)) == ("launch", 1)
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        *("spots (1).csv", "spots(2).csv", "spots - Copy.csv", "spots - Copy (2).csv", "spots copy 2.csv"),
+        *("Copy of spots.csv", "spots - Kopie.csv", "Kopie von spots.csv", "spots - \u526f\u672c.csv"),
+        "spots (Ann's conflicted copy 2026-11-28).csv",
+        "spots.sync-conflict-20261128-101010-ABCDEF.csv",
+    ],
+)
+def test_a_copy_beside_its_table_is_no_set(tmp_path, copy):
+    """An old copy would be ordered beside the table that people edit."""
+    (tmp_path / "spots.csv").write_text(TABLE)
+    (tmp_path / copy).write_text(TABLE.replace("cat", "dog"))
+    loaded = load_prompt_sets(tmp_path)
+    assert [prompt_set.name for prompt_set in loaded.sets] == ["spots"]
+    [error] = loaded.errors
+    assert (error.source, error.message[:33]) == (str(tmp_path / copy), "looks like a copy of spots.csv, s")
+    (tmp_path / "spots.csv").unlink()
+    assert len(load_prompt_sets(tmp_path).sets) == 1
+
+
+@pytest.mark.parametrize("name", ["spots_v2.csv", "spots 2.csv", "spots (night).csv", "spots_copy.csv"])
+def test_another_version_is_a_set_of_its_own(tmp_path, name):
+    """Only names that programs give to copies count; a set that names the copy has it."""
+    (tmp_path / "spots.csv").write_text(TABLE)
+    (tmp_path / name).write_text(TABLE)
+    (tmp_path / "spots (1).csv").write_text(TABLE)
+    (tmp_path / "more.yaml").write_text("name: more\nsource: spots (1).csv\n")
+    loaded = load_prompt_sets(tmp_path)
+    assert (len(loaded.sets), loaded.errors) == (3, ())
