@@ -20,7 +20,7 @@ def table_of_value(value: Any, source: str) -> Table:
     """Return a Python value as a table.
 
     Args:
-        value: A pandas or Polars DataFrame, an Arrow table, or a list of dicts.
+        value: A pandas or Polars DataFrame, an Arrow table, or a list of dicts or of texts.
         source: The origin of the value, for messages.
 
     Raises:
@@ -41,6 +41,13 @@ def table_of_value(value: Any, source: str) -> Table:
         raise UnreadableError(
             f"has a value of the type {type(value).__name__}; allowed are a pandas or Polars DataFrame, an "
             "Arrow table and a list of dicts, or a path in its metadata (path_metadata)"
+        )
+    if entries and all(isinstance(entry, str) for entry in entries):
+        entries = [{"prompt": entry} for entry in entries]
+    elif entries and not any(isinstance(entry, Mapping) for entry in entries):
+        raise UnreadableError(
+            f"is a list of values of the type {type(entries[0]).__name__}; allowed are dicts, such as "
+            '{"prompt": "..."}, and texts'
         )
     with_bytes = dict.fromkeys(
         str(name)
@@ -87,7 +94,7 @@ def plain(value: Any) -> Any:
 def set_document(
     name: str, table: Table, columns: Columns, settings: Mapping[str, Any], source: str
 ) -> dict[str, Any]:
-    """Return a prompt set document with a table's rows; an unusable row is replaced by its place.
+    """Return a prompt set document with a table's rows; an unusable row is replaced by null, in its place.
 
     Args:
         name: The set's name.
@@ -106,9 +113,16 @@ def set_document(
     ]
     if column_problems:
         raise PromptSetError(column_problems)
-    prompts: list[Any] = [problem.prompt for problem in table.problems if problem.severity == "error"]
+    errors = (problem for problem in table.problems if problem.severity == "error")
+    by_place: dict[str, Any] = {problem.prompt: None for problem in errors if problem.prompt is not None}
     for row in rows:
         own_tags = row.fields.get("tags")
         tags = {**(own_tags if isinstance(own_tags, Mapping) else {}), **row.tags}
-        prompts.append({**row.fields, **({"tags": tags} if tags else {})})
+        by_place[row.place] = {**row.fields, **({"tags": tags} if tags else {})}
+    prompts = [by_place[place] for place in sorted(by_place, key=_number)]
     return {"name": name, **settings, "on_bad_rows": "skip", "prompts": prompts}
+
+
+def _number(place: str) -> int:
+    """Return the number of a row, such as that of "row 7" or "line 7"."""
+    return int(place.rpartition(" ")[2])

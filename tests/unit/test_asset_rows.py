@@ -106,3 +106,18 @@ def test_bytes_in_the_column_of_a_field_are_an_error():
         PromptSetError, match="column 'image_urls' holds bytes, which the field does not take"
     ):
         set_document("spots", table, Columns(), {}, "x")
+
+
+def test_a_list_of_texts_is_a_list_of_prompts():
+    """As in a JSON file; a list of anything else fails the run, and the last prompts stay."""
+    document = set_document("spots", table_of_value(["a cat", "a dog"], "x"), Columns(), {}, "x")
+    assert [row["prompt"] for row in document["prompts"]] == ["a cat", "a dog"]
+    with pytest.raises(UnreadableError, match="is a list of values of the type list; allowed are dicts"):
+        table_of_value([["a cat"]], "x")
+
+
+def test_a_row_that_cannot_be_used_keeps_its_place():
+    """The numbers in the check's messages are those of the asset's rows."""
+    rows = [{"prompt": "a cat"}, None, {"prompt": "a dog"}]
+    document = set_document("spots", table_of_value(rows, "x"), Columns(), {}, "x")
+    assert document["prompts"] == [{"prompt": "a cat"}, None, {"prompt": "a dog"}]
