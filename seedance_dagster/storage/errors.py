@@ -77,6 +77,8 @@ class ObjectChangedError(StoreError):
 
 
 _BUSY = "the store has too many requests for {bucket} just now: try again later"
+_FULL = "{bucket} is full: free space in the store, or raise the quota"
+_SUSPENDED = "the account of {bucket} at the store is suspended or not complete: look at its billing"
 _WORDS = {
     "HeadObject 400": "a request for {bucket} was refused without a reason: are the credentials valid?",
     "ListObjectsV2 NoSuchKey": "AWS_ENDPOINT_URL_S3 names {bucket} already: leave it out of host and path",
@@ -89,9 +91,10 @@ _WORDS = {
     "InvalidStorageClass": "{bucket} lacks that storage class: correct SEEDANCE_S3_STORAGE_CLASS",
     "BadDigest": "the store received other bytes for {bucket} than were sent; if it does so again, set "
     "AWS_REQUEST_CHECKSUM_CALCULATION=when_required",
-    "SlowDown": _BUSY,
-    "TooManyRequests": _BUSY,
-    "429": _BUSY,
+    **dict.fromkeys(("SlowDown", "TooManyRequests", "Throttling", "ThrottlingException", "429"), _BUSY),
+    **dict.fromkeys(("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"), _FULL),
+    **dict.fromkeys(("InsufficientCapacity", "507"), _FULL),
+    **dict.fromkeys(("AccountProblem", "NotSignedUp", "AllAccessDisabled"), _SUSPENDED),
 }
 _INSECURE = (
     "no secure connection to S3: set AWS_CA_BUNDLE to the file of your own certificate authority, or begin "
@@ -141,7 +144,7 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
         case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "Unauthorized" | "InvalidSecurity" | "401":
             words = "the AWS credentials are refused: check AWS_ACCESS_KEY_ID and its secret"
             reply = code  # the message may quote what was signed
-        case "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired":
+        case "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" | "TokenRefreshRequired":
             words, reply = "the AWS credentials have expired: renew them", code
         case "413" | "EntityTooLarge":
             words = (

@@ -27,6 +27,14 @@ from seedance_dagster.storage.s3 import VideoStore
             r"these AWS credentials: they need s3:(Put|Get)Object \(AccessDenied: it said so; ",
         ),
         (
+            507,
+            "XMinioStorageFull",
+            "the bucket 'videos' is full: free space in the store, or raise the quota",
+        ),
+        (403, "QuotaExceeded", "the bucket 'videos' is full: free space in the store, or raise the quota"),
+        (403, "AccountProblem", "the account of the bucket 'videos' at the store is suspended"),
+        (400, "ExpiredTokenException", "the AWS credentials have expired: renew them"),
+        (
             403,
             "InvalidAccessKeyId",
             r"credentials are refused: check AWS_ACCESS_KEY_ID .* \(InvalidAccessKeyId; ",
