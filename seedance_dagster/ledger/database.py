@@ -22,6 +22,7 @@ from seedance_dagster.net.secrets import hide, secrets_in
 _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
 # For writers on PostgreSQL: one that stalls loses its transaction before others stop waiting for it.
 _WRITER_LIMITS_S = {"idle_in_transaction_session_timeout": 20, "lock_timeout": 30, "statement_timeout": 60}
+_LABELED = {"host", "port"}  # a socket, or several hosts
 _EXCLUSIVE, _SHARED = sa.func.pg_advisory_xact_lock, sa.func.pg_advisory_xact_lock_shared
 
 
@@ -40,8 +41,9 @@ class Database:
         self._together = threading.local()
         sqlite = self._engine.dialect.name == "sqlite"
         self._turn = turn_at(str(self._engine.url.database)) if sqlite else NoTurn()
-        # Without the query: drivers take passwords there too.
-        self.label = self._engine.url.set(query={}).render_as_string(hide_password=True)
+        # Of the query only what says where the ledger is: drivers take passwords there too.
+        query = {name: value for name, value in self._engine.url.query.items() if name in _LABELED}
+        self.label = self._engine.url.set(query=query).render_as_string(hide_password=True)
         try:
             self._prepare()
         except BaseException:

@@ -118,7 +118,7 @@ def test_the_command_refuses_its_own_place_and_a_busy_ledger(old, clock, tmp_pat
     monkeypatch.setenv("SEEDANCE_LEDGER_URL", url)
     same = CliRunner().invoke(root, ["move-ledger", url])
     assert same.exit_code == 2
-    assert "the ledger is at URL already" in same.output
+    assert "the ledger is in that database already" in same.output
     clock.forward(seconds=3600)
     assert old.claims.take(
         "run 7", limit=1, max_in_flight=None, lease_s=10**9

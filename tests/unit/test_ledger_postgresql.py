@@ -123,3 +123,12 @@ def test_a_server_that_vanished_is_not_waited_for(ledger_url, query, wait):
         with ledger._database.reading() as connection:
             parameters = connection.connection.driver_connection.info.get_parameters()
         assert parameters["tcp_user_timeout"] == wait
+
+
+def test_the_label_names_the_hosts_of_a_query(ledger_url):
+    """A socket, or several hosts, are in the query; a password there is not shown."""
+    asked = sa.make_url(ledger_url).update_query_string("password=Hunter2")
+    with opened(asked.render_as_string(hide_password=False)) as ledger:
+        assert ledger.label.startswith("postgresql+psycopg://postgres")
+        assert "host=" in ledger.label
+        assert "Hunter2" not in ledger.label

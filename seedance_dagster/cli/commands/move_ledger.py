@@ -42,7 +42,7 @@ def command(*, to_url: str, as_json: bool) -> None:
         target = _open_target(to_url)
         try:
             if target.label == source.label:
-                raise click.UsageError(f"the ledger is at URL already: {source.label}")
+                raise click.UsageError(f"the ledger is in that database already: {source.label}")
             if target.identity.ledger_id == source.identity.ledger_id:
                 raise click.ClickException(
                     f"{target.label} is this ledger under another name, or a copy of it, such as one that an "
