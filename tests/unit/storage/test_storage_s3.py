@@ -33,7 +33,7 @@ from seedance_dagster.storage.s3 import VideoStore
         ),
         (403, "QuotaExceeded", "the bucket 'videos' is full: free space in the store, or raise the quota"),
         (403, "AccountProblem", "the account of the bucket 'videos' at the store is suspended"),
-        (400, "ExpiredTokenException", "the AWS credentials have expired: renew them"),
+        (403, "ExpiredTokenException", "the AWS credentials have expired: renew them"),
         (
             403,
             "InvalidAccessKeyId",
