@@ -34,6 +34,5 @@ def check_has_videos(ledger: Ledger, prompt_set: str) -> None:
     """
     known = ledger.videos.sets()
     if prompt_set not in known:
-        raise click.ClickException(
-            f"no prompt set {prompt_set!r} has a video; these have some: {', '.join(known) or 'none'}"
-        )
+        names = ", ".join(known) or f"none, according to the ledger {ledger.label}"
+        raise click.ClickException(f"no prompt set {prompt_set!r} has a video; these have some: {names}")

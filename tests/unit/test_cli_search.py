@@ -85,3 +85,13 @@ def test_what_cannot_be_searched_is_refused():
     """A search without a word, or in an unknown set, is refused."""
     assert "holds no word; give at least one" in search(" ").output
     assert "no prompt set 'spot'; known are birds, spots" in search("cat", "spot").output
+
+
+def test_an_empty_ledger_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was ever ordered in it, so it may be another ledger than the one that was meant."""
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path}/other.db"
+    monkeypatch.setattr("os.environ", {"SEEDANCE_LEDGER_URL": url})
+    assert search("cat").stdout == f"Nothing has been ordered yet, according to the ledger {url}\n"
+    done = CliRunner().invoke(root, ["review", "list", "spots"])
+    assert f"these have some: none, according to the ledger {url}" in done.output

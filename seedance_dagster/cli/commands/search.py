@@ -54,9 +54,12 @@ def command(*, text: str, prompt_set: str, limit: int, as_json: bool) -> None:
             )
         tiles = ledger.tiles.page(TileFilter(text=text, prompt_set=prompt_set), limit=limit + 1)
         captions = _captions(ledger, tiles)
+        label = ledger.label
     shown = [_as_dict(tile, captions) for tile in tiles[:limit]]
     if as_json:
         print_json(shown)
+    elif not known:
+        console().print(f"Nothing has been ordered yet, according to the ledger {label}", markup=False)
     else:
         _show(shown, more=len(tiles) > limit)
 
