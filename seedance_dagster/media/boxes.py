@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.errors import CutShortError, MediaError
 
 FIRST_BOXES = (b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"pnot")
 """The boxes that an mp4 may begin with: some writers leave out `ftyp`, or put others before it."""
@@ -36,7 +36,8 @@ def check_structure(path: Path) -> None:
     """Check that a file is a whole mp4: its boxes fit into it, and its index points into it.
 
     Raises:
-        MediaError: It is not an mp4, or ends early.
+        CutShortError: Its end is missing.
+        MediaError: It is not a whole mp4 in another way.
         OSError: It cannot be read.
     """
     size = path.stat().st_size
@@ -53,7 +54,7 @@ def check_structure(path: Path) -> None:
             if box.kind == b"moov" and box.end - box.content <= _MOST_INDEX_BYTES:
                 file.seek(box.content)
                 if _last_offset(file.read(box.end - box.content)) >= size:
-                    raise MediaError("the file ends early: its index points beyond its end")
+                    raise CutShortError("the file ends early: its index points beyond its end")
 
 
 def _top_level(file: BinaryIO, size: int) -> Iterator[_Box]:
@@ -71,7 +72,7 @@ def _top_level(file: BinaryIO, size: int) -> Iterator[_Box]:
 def _box(header: bytes, position: int, limit: int) -> _Box:
     """Return the box whose header is at a position; raise `MediaError` if it passes the limit."""
     if len(header) < _HEADER:
-        raise MediaError("the file ends early: in the head of a box")
+        raise CutShortError("the file ends early: in the head of a box")
     length, kind = int.from_bytes(header[:4]), header[4:8]
     content = _HEADER
     if length == 1:  # the size follows the name
@@ -81,7 +82,7 @@ def _box(header: bytes, position: int, limit: int) -> _Box:
     if not kind.isascii() or not kind.decode().isprintable() or length < content:
         raise MediaError("the file is not an mp4, or is damaged")
     if position + length > limit:
-        raise MediaError(f"the file ends early: {position + length - limit} bytes are missing")
+        raise CutShortError(f"the file ends early: {position + length - limit} bytes are missing")
     return _Box(kind, position + content, position + length)
 
 

@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class MediaError(Exception):
     """A file that is not a complete, playable video; the message says what is wrong with it."""
+
+
+class CutShortError(MediaError):
+    """A file whose end is missing."""

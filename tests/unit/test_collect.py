@@ -38,6 +38,8 @@ class World:
         self.fresh: object = FRESH
         self.downloads: dict[str, Exception] = {}
         self.inspections: dict[str, Inspection] = {}
+        self.cut_short: dict[str, str] = {}
+        self.hashes: dict[str, str] = {}
         self.steps: list[str] = []
         self.events: list[object] = []
         services = Services(ledger=ledger, open_client=no_client, store=MemoryStore({"k": b"v"}), clock=clock)
@@ -54,10 +56,10 @@ class World:
         self.steps.append(name)
         if name in self.downloads:
             raise self.downloads[name]
-        return Downloaded(path, 1, "ab" * 32)
+        return Downloaded(path, 1, self.hashes.get(path.name, "ab" * 32))
 
     def inspect(self, file):
-        return Delivery(file, self.inspections.get(file.path.name, WHOLE))
+        return Delivery(file, self.inspections.get(file.path.name, WHOLE), self.cut_short.get(file.path.name))
 
     async def emit(self, event):
         self.events.append(event)
@@ -196,7 +198,9 @@ async def test_a_worker_stores_nothing_at_a_prefix_of_another_ledger(world, ledg
     """The video stays paid and outstanding, and the reason says what to set."""
     monkeypatch.undo()
     monkeypatch.setattr(collect, "download_video", world.download)
-    monkeypatch.setattr(collect, "inspect_delivery", lambda _: SimpleNamespace(inspection=WHOLE))
+    monkeypatch.setattr(
+        collect, "inspect_delivery", lambda _: SimpleNamespace(inspection=WHOLE, is_sound=True)
+    )
     monkeypatch.setattr(collect, "sign_video", lambda *_, **__: None)
     world.collector._store.objects["seedance/.seedance-ledger.json"] = (
         b'{"ledger_id": "them", "created_at": "2026-04-06T00:00:00Z"}'
@@ -232,3 +236,30 @@ async def test_a_file_that_cannot_be_read_is_fetched_twice_and_stored(
     succeeded()
     assert (await collect_one(world, ledger)).state is State.STORED
     assert uploads == [stored]
+
+
+CUT = "the file ends early: 9 bytes are missing"
+
+
+@pytest.mark.parametrize(
+    ("cut", "again", "stored"),
+    [
+        (["video.mp4"], "cd" * 32, "again.mp4"),
+        (["video.mp4", "again.mp4"], "ab" * 32, "again.mp4"),
+        (["video.mp4", "again.mp4"], "cd" * 32, None),
+    ],
+    ids=["whole the second time", "the same twice", "cut elsewhere"],
+)
+async def test_a_video_that_lacks_its_end_is_stored_only_if_there_is_no_other(
+    world, ledger, succeeded, monkeypatch, cut, again, stored
+):
+    """A file that plays may have lost its sound with its end: it is fetched again, now or later."""
+    uploads = []
+    monkeypatch.setattr(
+        Collector, "_put", lambda _, order, delivery: (ARTIFACTS, uploads.append(delivery.file.path.name))
+    )
+    world.cut_short, world.hashes = dict.fromkeys(cut, CUT), {"again.mp4": again}
+    succeeded()
+    order = await collect_one(world, ledger)
+    assert (order.state, uploads) == ((State.STORED, [stored]) if stored else (State.SUCCEEDED, []))
+    assert (order.error_message == CUT) is (stored is None)

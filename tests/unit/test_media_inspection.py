@@ -148,6 +148,20 @@ def test_a_file_that_ends_early_is_not_whole(tmp_path, movflags, keep):
         check_structure(path)
 
 
+def test_a_file_that_plays_without_its_end_is_noted_as_cut_short(tmp_path):
+    """A file whose index is at the end can lose the sound's part of it, and its picture still plays."""
+    path = tmp_path / "v.mp4"
+    data = make_clip(with_audio=True)
+    path.write_bytes(data)
+    assert inspect_delivery(Downloaded(path, len(data), "ab" * 32)).is_sound
+    path.write_bytes(data[: data.rindex(b"trak")])
+    delivery = inspect_delivery(Downloaded(path, path.stat().st_size, "ab" * 32))
+    assert (delivery.inspection.probe.codec, delivery.inspection.probe.sound) == ("h264", None)
+    assert "ends early" in str(delivery.cut_short)
+    path.write_bytes(data + b"\0" * 100)  # padding does no harm
+    assert inspect_delivery(Downloaded(path, path.stat().st_size, "ab" * 32)).is_sound
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

@@ -134,14 +134,21 @@ class Collector:
             return await in_thread(self._put, order, delivery)
 
     async def _fetch(self, order: Order, folder: Path) -> Delivery:
-        """Download a video; one that cannot be read is fetched twice, as the transfer may have damaged it."""
+        """Download a video; one that cannot be read, or lacks its end, is fetched twice.
+
+        The transfer may have damaged it. If the host gives the same bytes twice, they are all that there is.
+        """
         first = await in_thread(inspect_delivery, await self._download(order, folder / "video.mp4"))
-        if first.inspection.probe is not None:
+        if first.is_sound:
             return first
         try:
             second = await in_thread(inspect_delivery, await self._download(order, folder / "again.mp4"))
         except (DownloadError, MediaError, SeedanceError):
+            if first.cut_short:
+                raise
             return first
+        if second.cut_short and second.file.sha256 != first.file.sha256:
+            raise MediaError(second.cut_short)
         return first if second.inspection.probe is None else second
 
     async def _download(self, order: Order, path: Path) -> Downloaded:

@@ -9,7 +9,7 @@ from typing import Any
 
 from seedance_dagster.engine.stages.download import Downloaded
 from seedance_dagster.media.boxes import check_structure
-from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.errors import CutShortError, MediaError
 from seedance_dagster.media.inspection import Inspection, inspect_video
 from seedance_dagster.media.properties import Probe
 from seedance_dagster.storage.keys import ObjectKeys
@@ -18,10 +18,22 @@ from seedance_dagster.versions import CODE_VERSION, package_version
 
 @dataclass(frozen=True)
 class Delivery:
-    """A whole file from the vendor's host; it may be one that cannot be read."""
+    """A file from the vendor's host.
+
+    Attributes:
+        file: The file.
+        inspection: Its inspection; a whole file may be one that cannot be read.
+        cut_short: What is missing at the end of a file that plays all the same; None for a whole one.
+    """
 
     file: Downloaded
     inspection: Inspection
+    cut_short: str | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """True for a whole file that can be read."""
+        return self.inspection.probe is not None and self.cut_short is None
 
 
 @dataclass(frozen=True)
@@ -44,15 +56,17 @@ def inspect_delivery(file: Downloaded) -> Delivery:
     """Inspect a downloaded file. One that cannot be read is accepted if it is whole: it was paid for.
 
     Raises:
-        MediaError: It is not a whole mp4.
+        MediaError: It is not a whole mp4, and cannot be read.
         OSError: It cannot be read.
     """
     inspection = inspect_video(file.path)
-    if inspection.probe is None:
-        try:
-            check_structure(file.path)
-        except MediaError as error:
+    try:
+        check_structure(file.path)
+    except MediaError as error:
+        if inspection.probe is None:
             raise MediaError(f"{inspection.problem}; {error}") from None
+        # Its sound may be in the part that is missing; other oddities do a file that plays no harm.
+        return Delivery(file, inspection, str(error) if isinstance(error, CutShortError) else None)
     return Delivery(file, inspection)
 
 
