@@ -41,7 +41,12 @@ WORDS = {
     RateLimitError: (
         *("Requests are too frequent", "request frequency too high", "QPS limit exceeded", "throttled"),
         *("too many request", "请求过于频繁", "Request limit exceeded", "API rate exceeded", "请求频率过高"),
-        *("daily limit reached", "We are currently under heavy load", "high demand", "capacity exceeded"),
+        *(
+            "daily limit reached",
+            "We are currently under heavy load",
+            "high demand",
+            "server capacity exceeded",
+        ),
         *("The service is temporarily unavailable", "服务维护中"),
     ),
     AuthenticationError: (
@@ -55,6 +60,9 @@ WORDS = {
         "the account of events is too long",
         "the video's frame rate exceeded 60",
         "the bitrate exceeded 8 Mbit/s",
+        "sample rate exceeded 48 kHz",
+        "capacity of the file exceeded",
+        "current task not found",
         "failed to fetch image 1",
     ),
 }
