@@ -40,7 +40,7 @@ def prompts(files_url: str, count: int) -> dict[str, dict[str, Any]]:
     rows = {}
     for number in range(count):
         references = _references(files_url, number)
-        text = f"cat {number}"
+        text = f"prompt {number}"
         if references:
             text += " like @image1" if "image_urls" in references else " like @video1"
         if number % 4 == 0:

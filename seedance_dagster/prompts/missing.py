@@ -15,50 +15,30 @@ _MISSING = frozenset(
 _MAY_BE_MEANT = ("na", "none", "nil")  # as a part of a text, such as a hat that is none
 _TO_BE_WRITTEN = ("todo", "tbd", "tba", "tbc", "fixme")
 _LONGEST_WORDS = 40
-_WORDS = frozenset(
-    {
-        # a missing value with points or in brackets, and a truth value
-        *("nan", "na", "n a", "n v t", "k a", "null", "none", "nil", "undefined", "true", "false"),
-        # to be written
-        *_TO_BE_WRITTEN,
-        *("wip", "xxx", "placeholder", "loading", "text", "string"),
-        *(
-            "prompt",
-            "prompts",
-            "text prompt",
-            "prompt text",
-            "your prompt",
-            "your prompt here",
-            "prompt here",
-        ),
-        *("add prompt", "enter prompt", "insert prompt", "insert prompt here", "prompt goes here"),
-        # a heading
-        *("scene", "shot", "clip", "video"),
-        # the last row of a sheet
-        *("total", "totals", "grand total", "subtotal", "sum", "average", "gesamt", "summe", "gesamtsumme"),
-        *(
-            "zwischensumme",
-            "ergebnis",
-            "gesamtergebnis",
-            "totale",
-            "totaal",
-            "suma",
-            "somme",
-            "summa",
-            "итог",
-            "итого",
-            "всего",
-            "合计",
-            "总计",
-            "小计",
-        ),
-        *("汇总", "合計", "総計", "集計", "합계"),
-        # the row above
-        *("ditto", "idem", "same", "same as above", "as above", "see above", "s o", "wie oben", "siehe oben"),
-        "同上",
-    }
+
+
+def _listed(*words: str) -> frozenset[str]:
+    return frozenset("|".join(words).split("|"))
+
+
+_WORDS = _listed(
+    # a missing value with points or in brackets, and a truth value
+    "nan|na|n a|n v t|k a|null|none|nil|undefined|true|false",
+    # to be written
+    *_TO_BE_WRITTEN,
+    "wip|xxx|placeholder|loading|text|string|prompt|prompts|text prompt|prompt text|your prompt",
+    "your prompt here|prompt here|add prompt|enter prompt|insert prompt|insert prompt here|prompt goes here",
+    # a heading; with a number it may be a first try
+    "scene|shot|clip|video",
+    # the row above
+    "ditto|idem|same|same as above|as above|see above|s o|wie oben|siehe oben|同上",
 )
-_NO_LETTERS = re.compile(r"[\W\d_]+")
+_TOTALS = _listed(  # the last row of a sheet, with or without the number
+    "total|totals|grand total|subtotal|sum|average|gesamt|summe|gesamtsumme|zwischensumme|ergebnis",
+    "gesamtergebnis|totale|totaal|suma|somme|summa|итог|итого|всего|合计|总计|小计|汇总|合計|総計|集計|합계",
+)
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
+_AMOUNT = re.compile(r"[\W\d_]+")
 _FLAGS = re.IGNORECASE | re.DOTALL
 _NOT_FILLED = re.compile(
     r"\{\{?\s*[\w.-]+\s*\}\}?|\$\{?\w+\}?|%\(?\w*\)?s|<\w+>|<(?:insert|enter|add|your)\b[^<>]*>"
@@ -96,11 +76,16 @@ def is_placeholder(text: str) -> bool:
     """
     return (
         is_missing(text)
-        or (len(text) <= _LONGEST_WORDS and _NO_LETTERS.sub(" ", text.casefold()).strip() in _WORDS)
+        or (len(text) <= _LONGEST_WORDS and _is_label(text.casefold()))
         or _is_without_result(text)
         or any(pattern.fullmatch(text) for pattern in (_FILE, _VALUE_OF_PROGRAM))
         or all(map(_is_punctuation, text))
     )
+
+
+def _is_label(text: str) -> bool:
+    words, without_amount = (pattern.sub(" ", text).strip() for pattern in (_BETWEEN_WORDS, _AMOUNT))
+    return words in _WORDS or without_amount in _TOTALS
 
 
 def is_unfilled(text: str) -> bool:

@@ -23,11 +23,9 @@ from seedance_dagster.prompts.misread import misread_part
             "[TODO]",
             "N.A.",
             "FIXME!",
-            "Scene 1:",
-            "Shot 12",
+            "Scene:",
             "Prompt",
             "[insert prompt]",
-            "Prompt 3",
             "Your prompt here",
         ),
         *("Lorem ipsum dolor sit amet", "TRUE", "false", "string"),
@@ -61,6 +59,7 @@ def test_a_cell_that_holds_something_else_is_no_prompt(tmp_path, text):
             "Text on a wall",
             "Average Joe",
         ),
+        *("prompt 3", "Scene 1", "Video 12", "test", "Text 7."),  # of whoever tries it out
         *(
             "=^.^= a cat",
             "== A FOX RUNS ==",
