@@ -219,3 +219,11 @@ def test_a_number_in_a_tag_is_kept_as_it_is_written(tmp_path):
     prompt = only_prompt(load(tmp_path, "a.yaml", text))
     assert prompt.request.prompt == "A 1.10 zoom"
     assert prompt.tags == {"version": "3.10", "offset": "-0.50", "zoom": "1.10", "template": "z"}
+
+
+def test_a_mark_at_the_end_begins_no_second_document(tmp_path):
+    """Programs that join documents leave one there."""
+    text = "---\nname: a\nprompts: [{prompt: A cat}]\n---\n"
+    assert only_prompt(load(tmp_path, "a.yaml", text)).request.prompt == "A cat"
+    [(_, _, message)] = problems_of(load(tmp_path, "b.yaml", f"{text}name: b\n"))
+    assert message.endswith("it holds a second document: a file is one set (line 4, column 1)")

@@ -124,7 +124,7 @@ class _Builder:
     notes: list[Note] = field(default_factory=list)
     _stack: list[_Open] = field(default_factory=list)
     _anchors: dict[str, _Anchor] = field(default_factory=dict)
-    _documents: int = 0
+    _documents: list[Any] = field(default_factory=list)
     _values: int = 0
 
     def add(self, event: Any) -> None:
@@ -141,9 +141,7 @@ class _Builder:
         elif kind is yaml.AliasEvent:
             self._add_alias(event)
         elif kind is yaml.DocumentStartEvent:
-            self._documents += 1
-            if self._documents > 1:
-                raise _structure("it holds a second document: a file is one set", event)
+            self._documents.append(event)
 
     def all_notes(self) -> list[Note]:
         """Return the notes about all texts; an anchor that nothing refers to was the start of one."""
@@ -222,7 +220,9 @@ class _Builder:
         """Put a value where it belongs: into the document, into a list, or under a key."""
         self._count(1)
         if not self._stack:
-            self.root = value
+            if len(self._documents) > 1 and value is not None:  # one that is empty changes nothing
+                raise _structure("it holds a second document: a file is one set", self._documents[-1])
+            self.root = self.root if value is None else value
             return
         top = self._stack[-1]
         top.height = max(top.height, height)
