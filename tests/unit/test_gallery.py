@@ -40,6 +40,16 @@ def test_takes_of_a_prompt_stand_in_a_row(browse, orders, ledger):
     assert "Rejected by moderation: copyright; edit the prompt" in page
 
 
+def test_a_ledger_that_is_away_is_no_conflict(browse, orders, ledger):
+    """A proxy or a monitor sees that the page may come later, a person sees the reason."""
+    orders.make(State.STORED, "cat")
+    client = browse()
+    with ledger._database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE seedance_orders RENAME TO elsewhere")
+    reply = client.get("/")
+    assert (reply.status_code, "did not answer" in reply.text) == (503, True)
+
+
 def test_what_is_not_ordered_says_so(browse, ledger):
     """A prompt that is not ordered has a tile without a video that says how to get one."""
     ledger.partitions.update("spots", {"cat": PartitionRequest("f-cat")})

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.tiles.filter import Stage
 from seedance_dagster.ledger.verdict import Verdict
@@ -154,7 +154,9 @@ class _Gallery:
 
 
 def _ledger_error(_: Request, error: Exception) -> Response:
-    return PlainTextResponse(f"{without_secrets(str(error))}\n", HTTPStatus.CONFLICT)
+    away = isinstance(error, LedgerUnavailableError)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if away else HTTPStatus.CONFLICT
+    return PlainTextResponse(f"{without_secrets(str(error))}\n", status)
 
 
 def _query_error(_: Request, error: Exception) -> Response:
