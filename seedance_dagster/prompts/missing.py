@@ -50,6 +50,13 @@ _FORMULA = re.compile(r"=\s?(?:[\"'(+-]|\$?[a-z]{1,3}\$?\d|[a-z._]+[(!]).*|Err:\
 _FILE = re.compile(
     r"(?:https?|s3|gs|file)://\S+|data:\S+|\S+\.(?:png|jpe?g|webp|gif|bmp|heic|mp4|mov|webm|mp3|wav)", _FLAGS
 )
+_CHAT = re.compile(  # around the prompts that a model wrote
+    r"(?:(?:sure|certainly|of course|absolutely|great|okay|ok)\b\W*)?"
+    r"(?:here(?:'s|\u2019s| is| are)|below (?:is|are)|these are)\b[^:]*\bprompts?\b[^:]*[:.]?"
+    r"|let me know\b.*|feel free to\b.*|would you like me to\b.*|(?:i )?hope (?:this|these)\b.*\bhelps?\b.*",
+    _FLAGS,
+)
+_TIMES = re.compile(r"(?:\d{2}:)?\d{2}:\d{2}[,.]\d{3} --> .*")  # of a subtitle
 _VALUE_OF_PROGRAM = re.compile(
     r"b(['\"]).*\1|\[\s*(['\"]).*\2\s*\]|\((['\"]).*\3,\)|\{.*['\"]prompt['\"]\s*:.*\}", _FLAGS
 )
@@ -78,7 +85,7 @@ def is_placeholder(text: str) -> bool:
         is_missing(text)
         or (len(text) <= _LONGEST_WORDS and _is_label(text.casefold()))
         or _is_without_result(text)
-        or any(pattern.fullmatch(text) for pattern in (_FILE, _VALUE_OF_PROGRAM))
+        or any(pattern.fullmatch(text) for pattern in (_FILE, _VALUE_OF_PROGRAM, _CHAT, _TIMES))
         or all(map(_is_punctuation, text))
     )
 

@@ -45,7 +45,15 @@ def test_every_level_of_an_index_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "lines", ["1. A cat\n2. A dog\n", "1) A cat\n2) A dog\n", "- A cat\n* A dog\n", '"A cat"\n"A dog"\n']
+    "lines",
+    [
+        "**Shot 1:** A cat\n**Shot 2:** A dog\n",
+        "Scene 1: A cat\nScene 2: A dog\n",
+        "1. A cat\n2. A dog\n",
+        "1) A cat\n2) A dog\n",
+        "- A cat\n* A dog\n",
+        '"A cat"\n"A dog"\n',
+    ],
 )
 def test_marks_around_each_line_are_named(tmp_path, lines):
     """Lists of chats and notes have them; they are a part of the text that is sent."""
@@ -83,6 +91,8 @@ def test_a_tag_has_one_value(tmp_path):
         ('[{"prompt": "A cat"},]', "; remove the last comma"),
         ('[{"prompt": "A cat",\n}]', "; remove the last comma"),
         ("{'name': 'a'}", "; put it in double quotes"),
+        ("[{\u201cprompt\u201d: \u201cA cat\u201d}]", "; put it in double quotes"),
+        ('```json\n[{"prompt": "A cat"}]\n```', "; remove the lines with ```"),
         ('[{"prompt": "A cat", "audio": True}]', "; write true, false or null"),
     ],
 )

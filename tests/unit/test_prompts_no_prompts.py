@@ -144,6 +144,8 @@ def test_lines_of_json_in_a_json_file_say_how_to_name_it(tmp_path):
         ("<Error><Code>AccessDenied</Code></Error>", "XML"),
         ("404: Not Found", "the error of a download"),
         ('"A cat",', "a list in a program"),
+        ("User: write two prompts", "a chat"),
+        ("INSERT INTO prompts VALUES (1, 'A cat');", "SQL"),
     ],
 )
 def test_a_text_file_that_holds_something_else_is_refused(tmp_path, first, kind):
@@ -174,6 +176,8 @@ def test_a_file_that_is_not_text_is_not_taken_for_another_encoding(tmp_path, nam
         '"Stop," she says',
         "E = mc2 on a wall",
         "Not found by anyone",
+        "Userland at dawn",
+        "Select few walk away",
     ],
 )
 def test_a_text_that_only_begins_like_another_format_is_read(tmp_path, first):

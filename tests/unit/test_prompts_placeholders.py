@@ -34,6 +34,13 @@ from seedance_dagster.prompts.misread import misread_part
         *("['A cat in the rain']", '["A cat", "A dog"]', "b'A cat in the rain'", "('A cat',)"),
         '{"prompt": "A cat", "duration": 10}',
         "#GETTING_DATA",
+        *(
+            "Here are 2 prompts:",
+            "Sure! Here are ten prompts for your campaign:",
+            "Let me know if you need more!",
+        ),
+        *("Feel free to adapt them.", "Would you like me to add camera moves?", "I hope this helps!"),
+        "00:00:01,000 --> 00:00:04,000",
     ],
 )
 def test_a_cell_that_holds_something_else_is_no_prompt(tmp_path, text):

@@ -13,6 +13,12 @@ from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
 
 _MAPPING_WEIGHT = 4  # a mapping takes as much memory as that many other values
 _TEXT_OR_END = re.compile(r'"(?:[^"\\]|\\.)*"|}', re.DOTALL)
+_REMEDIES = (
+    (("//", "/*", "#"), "JSON has no comments: remove it"),
+    (("'", "\u201c", "\u201d"), "put it in double quotes"),
+    (("True", "False", "None"), "write true, false or null"),
+    (("```",), "remove the lines with ```"),
+)
 _QUOTED = 80  # characters around an error
 _MOST_DIGITS = 4_300  # of a number that Python reads
 _LONG_NUMBER = re.compile(rf"[0-9]{{{_MOST_DIGITS + 1}}}")
@@ -64,15 +70,9 @@ def _advice(error: json.JSONDecodeError, *, one_line: bool) -> str:
         if not one_line:
             return "; name a file with one object on each line .jsonl"
         return "; remove the comma at its end" if rest.rstrip() == "," else ""
-    if rest.startswith(("//", "/*", "#")):
-        return "; JSON has no comments: remove it"
-    if (rest.startswith(("]", "}")) and before.endswith(",")) or error.msg.startswith(
-        "Illegal trailing comma"
-    ):
+    if error.msg.startswith("Illegal trailing") or (rest.startswith(("]", "}")) and before.endswith(",")):
         return "; remove the last comma"
-    if rest.startswith("'"):
-        return "; put it in double quotes"
-    return "; write true, false or null" if rest.startswith(("True", "False", "None")) else ""
+    return next((f"; {words}" for begins, words in _REMEDIES if rest.startswith(begins)), "")
 
 
 def _children(value: Any) -> Iterable[Any]:

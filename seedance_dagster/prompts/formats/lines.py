@@ -24,6 +24,8 @@ _NOT_PROMPTS = {
         r"""(?:export )?[A-Za-z_][\w.-]*(?:=\S*| = ?["'\[{0-9].*)|\[+[\w.-]+\]+""", re.ASCII
     ),
     "a list in a program": re.compile(r"""(["']).*\1\s*,"""),
+    "a chat": re.compile(r"(?:user|assistant|(?:you|chatgpt) said):.*", re.IGNORECASE),
+    "SQL": re.compile(r"(?:insert into|create table|select \S+ from)\b.*", re.IGNORECASE),
     "XML": re.compile(r"<\?xml\b.*|<(\w+)[^>]*>.*</\1>"),
     "a key or a certificate": re.compile(r"-----BEGIN .*"),
     "the error of a download": re.compile(
@@ -31,7 +33,11 @@ _NOT_PROMPTS = {
         re.IGNORECASE,
     ),
 }
-_MARKED = re.compile(r"(?:[0-9]{1,5}[.):]|[-*\u2022])\s.*|([\"'\u201c]).*[\"'\u201d]")
+_MARKED = re.compile(
+    r"(?:[0-9]{1,5}[.):]|[-*\u2022]|\W*(?:scene|shot|prompt|clip) ?[0-9]{1,4}\W+)\s.*"
+    r"|([\"'\u201c]).*[\"'\u201d]",
+    re.IGNORECASE,
+)
 _LIST = re.compile(r"\s*\[\s*(?:[{\"].*)?$", re.MULTILINE)
 _NOT_AN_OBJECT = 'must be an object, such as {"prompt": "..."}'
 
