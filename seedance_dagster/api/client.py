@@ -232,7 +232,7 @@ class SeedanceClient:
                 _HISTORY,
                 page=page,
                 page_size=page_size,
-                start_time=int(start.timestamp()),
+                start_time=max(0, int(start.timestamp())),  # of a time before 1970, which is refused
                 end_time=int(end.timestamp()) + 1,
             )
         )

@@ -209,12 +209,14 @@ async def test_the_history_is_requested_for_a_period():
     start = datetime(2026, 4, 5, 12, 0, 0, 900_000, UTC)
     async with vendor.client() as client:
         page = await client.history(start=start, end=start + timedelta(hours=1), page=2)
+        await client.history(start=start.replace(year=1900), end=start)
     assert dict(vendor.requests[0].url.params) == {
         "page": "2",
         "page_size": "100",
         "start_time": "1775390400",
         "end_time": "1775394001",
     }
+    assert vendor.requests[1].url.params["start_time"] == "0", "the vendor refuses a negative time"
     assert (page.total, page.rows[0].task_id, page.rows[0].points) == (101, "t-1", 5)
 
 

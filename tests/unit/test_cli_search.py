@@ -82,8 +82,10 @@ def test_a_table_says_what_a_video_cost_and_what_was_decided():
 
 @pytest.mark.usefixtures("ledger")
 def test_what_cannot_be_searched_is_refused():
-    """A search without a word, or in an unknown set, is refused."""
-    assert "holds no word; give at least one" in search(" ").output
+    """A search without a word, with a whole book, or in an unknown set, is refused."""
+    assert "holds no word; allowed are 1 to 100" in search(" ").output
+    assert "holds 2000 words; allowed are 1 to 100" in search("a cat " * 1000).output
+    assert "is not in the range" in search("cat", "--limit", "9" * 20).output
     assert "no prompt set 'spot'; known are birds, spots" in search("cat", "spot").output
 
 

@@ -19,7 +19,8 @@ from seedance_dagster.ledger.tiles.tiles import Tile
 from seedance_dagster.money import format_usd, points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
 
-_LIMIT = 50
+_LIMIT, _MOST = 50, 1_000_000
+_MAX_WORDS = 100  # a database takes several conditions for each
 _PROMPT = 80  # characters of a prompt in the table
 
 
@@ -34,7 +35,11 @@ _PROMPT = 80  # characters of a prompt in the table
 @click.argument("text", metavar="TEXT")
 @click.argument("prompt_set", metavar="[SET]", default="")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=_LIMIT, show_default=True, help="Show at most this many."
+    "--limit",
+    type=click.IntRange(1, _MOST),
+    default=_LIMIT,
+    show_default=True,
+    help="Show at most this many.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, text: str, prompt_set: str, limit: int, as_json: bool) -> None:
@@ -43,8 +48,10 @@ def command(*, text: str, prompt_set: str, limit: int, as_json: bool) -> None:
     All words of TEXT must occur, in upper or lower case; a phrase in double quotes must occur as it is.
     The newest come first. Of prompts that were never ordered, the partitions and tags are searched.
     """
-    if not words_of(text):
-        raise click.BadParameter("holds no word; give at least one", param_hint="TEXT")
+    words = len(words_of(text))
+    if not 0 < words <= _MAX_WORDS:
+        holds = f"holds {words} words" if words else "holds no word"
+        raise click.BadParameter(f"{holds}; allowed are 1 to {_MAX_WORDS}", param_hint="TEXT")
     with contextlib.closing(Ledger.open(ledger_settings().ledger_url)) as ledger:
         known = ledger.partitions.sets() | ledger.partitions.sets_read()
         if prompt_set and prompt_set not in known:
