@@ -68,6 +68,15 @@ def test_a_mark_at_one_line_is_meant(tmp_path):
     assert load(tmp_path, "a.txt", '"Stop," she says\nA dog\n').problems == ()
 
 
+def test_a_prompt_that_an_editor_broke_is_named(tmp_path):
+    """Each line is paid for, also the second half of a sentence."""
+    text = "A fox runs through the deep snow of a forest while it\nrains on the hills.\n\nA dog\n"
+    message = "is a prompt of its own, and line 2 seems to continue the one above; join them"
+    assert problems_of(load(tmp_path, "a.txt", text)) == [(None, "each line", message)]
+    for other in (text.replace("A fox", "a fox"), text.replace("\n\n", "\n"), text.replace("it\n", "it.\n")):
+        assert load(tmp_path, "b.txt", other).problems == ()
+
+
 def test_a_tag_has_a_name(tmp_path):
     """A key without a name is not kept as a tag."""
     [(_, field, message)] = problems_of(load(tmp_path, "a.json", '[{"prompt": "A cat", "": 10}]'))

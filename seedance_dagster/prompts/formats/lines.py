@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from seedance_dagster.prompts.bounds import MAX_PROMPTS, check_columns, check_rows
@@ -38,6 +39,7 @@ _MARKED = re.compile(
     r"|([\"'\u201c]).*[\"'\u201d]",
     re.IGNORECASE,
 )
+_SHORTEST_BROKEN = 40  # characters of a line that an editor broke
 _LIST = re.compile(r"\s*\[\s*(?:[{\"].*)?$", re.MULTILINE)
 _NOT_AN_OBJECT = 'must be an object, such as {"prompt": "..."}'
 
@@ -104,7 +106,26 @@ def read_txt(text: str, source: str) -> Table:
     if len(rows) > 1 and all(_MARKED.fullmatch(row["prompt"]) for _, row in rows):
         message = "has a number, a bullet or quotes, which are sent too; remove them if not meant"
         problems.append(Problem(source=source, field="each line", message=message, severity="warning"))
+    if (broken := _broken_at(rows)) is not None:
+        message = f"is a prompt of its own, and {broken} seems to continue the one above; join them"
+        problems.append(Problem(source=source, field="each line", message=message, severity="warning"))
     return Table(columns=["prompt"], rows=rows, problems=problems)
+
+
+def _broken_at(rows: list[tuple[str, dict[str, str]]]) -> str | None:
+    """Return the place of the first line that begins in the middle of a sentence; None if there is none.
+
+    Only paragraphs, which blank lines separate, are broken by editors.
+    """
+    numbers = [int(place.removeprefix("line ")) for place, _ in rows]
+    if not numbers or numbers[-1] - numbers[0] < len(rows):
+        return None
+    for (number, (_, above)), (following, (place, below)) in pairwise(zip(numbers, rows, strict=True)):
+        first, second = above["prompt"], below["prompt"]
+        is_open = len(first) >= _SHORTEST_BROKEN and first[0].isupper() and first[-1].isalnum()
+        if is_open and second[0].islower() and following == number + 1:
+            return place
+    return None
 
 
 def _check_is_text(first: str) -> None:
