@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from importlib import import_module
 from pathlib import Path
@@ -75,8 +76,11 @@ class Commands(click.Group):
             if package == "botocore":
                 # Such as a profile that does not exist.
                 raise click.ClickException(f"S3 cannot be used: {message}") from None
-            if isinstance(error, OSError) or package == "sqlite3":
-                # Such as a full disk, also below a temporary file.
+            if package == "sqlite3" or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+                # Databases of its own are temporary; a full disk seldom says which one it is.
+                where = "the temporary folder (TMPDIR), and where the output goes"
+                raise click.ClickException(f"{message}: make room in {where}") from None
+            if isinstance(error, OSError):
                 raise click.ClickException(message) from None
             raise
 

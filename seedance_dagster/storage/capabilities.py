@@ -196,9 +196,9 @@ class _Examination:
                 path.write_bytes(self._sample)
                 self._store.write_probe(self._key, path, self._metadata)
         except OSError as error:
-            raise StoreError(
-                f"the temporary folder {tempfile.gettempdir()} cannot hold a video: {error.strerror}"
-            ) from None
+            # There is none on a file system that is read-only, as in some containers.
+            folder = tempfile.tempdir or "(TMPDIR)"
+            raise StoreError(f"the temporary folder {folder} cannot hold a video: {error.strerror}") from None
 
     def _head(self) -> str | None:
         info = self._store.head(self._key)

@@ -79,6 +79,16 @@ def test_a_full_temporary_folder_is_said_before_anything_is_ordered(services, mo
         check_storage(services)
 
 
+def test_a_machine_without_a_temporary_folder_is_said_before_anything_is_ordered(services, monkeypatch):
+    """A container whose file system is read-only has none."""
+    monkeypatch.setattr(capabilities.tempfile, "tempdir", None)
+    monkeypatch.setattr(capabilities.tempfile, "_candidate_tempdir_list", lambda: ["/proc"])
+    with pytest.raises(
+        StoreError, match=r"\(TMPDIR\) cannot hold a video: No usable temporary directory found"
+    ):
+        check_storage(services)
+
+
 def test_the_policy_in_the_docs_is_made_from_what_is_tried():
     """The policy in the docs has exactly the permissions that the check tries."""
     assert f"```json\n{policy_json('videos', 'seedance', 'aws')}\n```" in PAGE.read_text("utf-8")

@@ -139,7 +139,7 @@ async def _response(url: str, limits: DownloadLimits) -> AsyncIterator[HostRespo
     except aiohttp.ClientError as error:
         raise DownloadError(f"the download failed: {_describe(error)}") from None
     except OSError as error:
-        folder = tempfile.gettempdir()
+        folder = tempfile.tempdir or "a temporary folder"
         message = f"the download cannot be written or read in {folder} (TMPDIR): {error.strerror or error}"
         raise DownloadError(message, on_this_machine=True) from None
     except ValueError:
