@@ -115,6 +115,13 @@ _TASKS = (
     ),
     Fault("no-start", Stage.TASK, "started_at is 0001-01-01 while processing"),
     Fault("early-charge", Stage.TASK, "usage.consume is set while the task is pending"),
+    Fault(
+        "late-charge",
+        Stage.TASK,
+        "the points are still held for the first GETs after the end (count, 1)",
+        count=1,
+        counts_gets=True,
+    ),
     Fault("quotes-key", Stage.TASK, "logs and error quote the API key, also encoded"),
 )
 _READS = (

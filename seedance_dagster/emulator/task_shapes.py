@@ -53,6 +53,8 @@ def reshape(task: Task, record: TaskRecord, phase: Phase, *, key: str) -> Task:
         task["meta"]["started_at"] = _NOT_YET
     if "early-charge" in quirks and phase is Phase.PENDING:
         task["meta"]["usage"]["consume"] = record.price
+    if "late-charge" in quirks and record.settled and _is_early(record, "late-charge"):
+        task["meta"]["usage"] |= {"frozen": record.price, "consume": 0}
     if "no-meta" in quirks and (not record.settled or _is_early(record, "no-meta")):
         task["meta"] = None if record.number % 2 else {}
     if "quotes-key" in quirks:

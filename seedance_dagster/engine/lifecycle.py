@@ -122,6 +122,8 @@ def after_poll(
 ) -> KeepPolling | Collect | End:
     """Return the next step of a submitted order, from its task as just read.
 
+    A task whose points are not settled at its end is looked at once more, and then taken as it is.
+
     Args:
         order: The order, in state SUBMITTED.
         task: The vendor's task.
@@ -131,6 +133,8 @@ def after_poll(
         pacing: The engine's waits.
     """
     seen = task_columns(task)
+    if _settles_later(order, task):
+        return KeepPolling(now + timedelta(seconds=pacing.min_poll_s * (1 + jitter)), seen)
     # Read late, a finished task may be called "expired": its video is paid for, and its link may still work.
     paid_for = task.status is TaskStatus.ENDED and task.points_charged
     if task.video_url and (task.status is TaskStatus.COMPLETED or paid_for):
@@ -155,6 +159,13 @@ def after_poll(
     since = order.submitted_at or now
     delay = poll_delay((now - since).total_seconds(), render_s, jitter=jitter, pacing=pacing)
     return KeepPolling(now + timedelta(seconds=delay), seen)
+
+
+def _settles_later(order: Order, task: Task) -> bool:
+    """Return True for a task just seen as over that still holds its points: charge or refund may follow."""
+    over = task.status is TaskStatus.COMPLETED or task.status in _OVER_WITHOUT_VIDEO
+    first_seen = task.ended_at is not None and order.vendor_ended_at is None
+    return over and first_seen and task.points_held > 0 and not task.points_charged
 
 
 def _end_state(failure: str) -> State:

@@ -112,6 +112,16 @@ async def test_times_and_charges_may_be_early_or_missing(service):
     assert task["meta"]["usage"]["consume"] == 0
 
 
+@pytest.mark.parametrize(("outcome", "charge"), [("", 4_000_000), ("[fault:vendor-trouble]", 0)])
+async def test_points_may_be_settled_after_the_end(service, outcome, charge):
+    """For some GETs after the end the points are still held, then they are charged or returned."""
+    task_id = await service.make(f"[fault:late-charge*2]{outcome} x")
+    service.wait(LATE)
+    usages = [(await service.get(task_id))["meta"]["usage"] for _ in range(3)]
+    assert [usage["frozen"] for usage in usages] == [4_000_000, 4_000_000, 0]
+    assert [usage["consume"] for usage in usages] == [0, 0, charge]
+
+
 async def test_a_task_may_quote_the_key(service):
     """A task may quote the key in logs, error and detail, plainly and in Base64 (x1)."""
     task = await service.get(await service.make("[fault:quotes-key] x"))

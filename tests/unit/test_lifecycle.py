@@ -252,6 +252,22 @@ def test_failed_transfers_are_retried_at_growing_intervals(failures, seconds):
     assert transfer_delay(failures, Pacing()) == seconds
 
 
+@pytest.mark.parametrize("status", [COMPLETED, FAILED, TaskStatus.ENDED])
+def test_a_task_whose_points_are_not_settled_is_looked_at_once_more(status):
+    """Charge or refund may come a moment after the end; then the task is taken as it is."""
+    over = {"status": status, "video_url": URL, "ended_at": NOW}
+    unsettled = make_task(points_held=7, points_charged=0, **over)
+    assert polled(unsettled).due_at == NOW + timedelta(seconds=2)
+    seen_before = make_order(vendor_ended_at=NOW)
+    assert not isinstance(polled(unsettled, seen_before), KeepPolling)
+    for settled in (
+        make_task(points_held=7, points_charged=7, **over),
+        make_task(points_held=0, points_charged=0, **over),
+        make_task(points_held=7, points_charged=0, **over | {"ended_at": None}),
+    ):
+        assert not isinstance(polled(settled), KeepPolling)
+
+
 def test_the_ledger_keeps_the_hold_of_an_ended_task():
     """The hold of an ended task is kept, and an earlier error is cleared."""
     held = task_columns(make_task(points_held=7, logs=("a", "b"), ended_at=NOW))

@@ -232,13 +232,15 @@ def test_an_end_without_a_video_has_its_class_and_its_words(quick, clock, fault,
         assert words in order.error_message
 
 
+@pytest.mark.parametrize("settling", ["", "[fault:late-charge]"])
 @pytest.mark.parametrize("fault", ["vendor-trouble", "upload-failed", "reference-lost"])
-def test_trouble_of_the_vendor_s_is_tried_again(quick, clock, fault):
+def test_trouble_of_the_vendor_s_is_tried_again(quick, clock, fault, settling):
     """Its points came back, and the next attempt takes their place."""
-    [order] = quick.place(f"a cat [fault:{fault}*1]")
+    [order] = quick.place(f"a cat [fault:{fault}*1]{settling}")
     quick.submit()
-    clock.forward(minutes=2)
-    quick.poll()
+    for _ in range(2):
+        clock.forward(minutes=2)
+        quick.poll()
     assert (quick.read(order)[0].state, quick.read(order)[0].error_class) == (State.FAILED, "vendor")
     clock.forward(minutes=2)
     quick.submit()
@@ -250,7 +252,7 @@ def test_trouble_of_the_vendor_s_is_tried_again(quick, clock, fault):
     "fault",
     [
         *("odd-status", "status-spelling", "late-url", "url-while-pending", "link-elsewhere", "odd-texts"),
-        *("no-meta", "no-start", "early-charge", "unknown-word", "quotes-key"),
+        *("no-meta", "no-start", "early-charge", "late-charge", "unknown-word", "quotes-key"),
     ],
 )
 def test_a_task_of_another_shape_is_completed_and_charged(quick, clock, fault):
