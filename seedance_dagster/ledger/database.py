@@ -22,6 +22,8 @@ from seedance_dagster.net.secrets import hide, secrets_in
 _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
 # For writers on PostgreSQL: one that stalls loses its transaction before others stop waiting for it.
 _WRITER_LIMITS_S = {"idle_in_transaction_session_timeout": 20, "lock_timeout": 30, "statement_timeout": 60}
+# A claim must survive a crash of the server, or its POST could be paid for twice.
+_DURABLE = sa.func.coalesce(sa.func.nullif(sa.func.current_setting("synchronous_commit"), "off"), "local")
 _LABELED = {"host", "port"}  # a socket, or several hosts
 _EXCLUSIVE, _SHARED = sa.func.pg_advisory_xact_lock, sa.func.pg_advisory_xact_lock_shared
 
@@ -120,7 +122,8 @@ class Database:
                     sa.func.set_config(name, f"{seconds * 1000:.0f}ms", sa.true())
                     for name, seconds in _WRITER_LIMITS_S.items()
                 )
-                connection.execute(sa.select(*limits, lock(_WRITER_LOCK)))
+                durable = sa.func.set_config("synchronous_commit", _DURABLE, sa.true())
+                connection.execute(sa.select(*limits, durable, lock(_WRITER_LOCK)))
             yield connection
 
     def time(self, connection: sa.Connection) -> datetime | None:

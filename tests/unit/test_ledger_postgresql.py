@@ -89,6 +89,18 @@ def test_a_session_that_became_read_only_is_left(ledger_url, execute):
 
 
 @pytest.mark.parametrize(
+    ("asked", "used"), [("off", "local"), ("on", "on"), ("remote_apply", "remote_apply")]
+)
+def test_a_commit_is_on_disk_before_anything_is_sent(ledger_url, execute, asked, used):
+    """Otherwise a crash of the server undoes the claim of an order that was sent."""
+    execute(f"ALTER DATABASE {{database}} SET synchronous_commit = {asked}")
+    with opened(ledger_url) as ledger:
+        for transaction in (ledger._database.writing, ledger._database.updating):
+            with transaction() as connection:
+                assert connection.scalar(sa.text("SHOW synchronous_commit")) == used
+
+
+@pytest.mark.parametrize(
     ("statement", "options", "words"),
     [
         ("REVOKE CREATE ON SCHEMA public FROM PUBLIC", "-c role={role}", "make it the owner of the database"),
