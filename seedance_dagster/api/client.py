@@ -36,12 +36,12 @@ from seedance_dagster.api.transport import (
     NETWORK_ERRORS,
     default_transport,
     exchange,
-    failure_reason,
     retry_delay,
 )
 from seedance_dagster.api.uploads import DEFAULT_UPLOAD_URL, FileService
 from seedance_dagster.api.webhook import Webhook
 from seedance_dagster.api.wire import HistoryPage, Task, TaskRequest, holds_task
+from seedance_dagster.net.failures import failure_reason
 from seedance_dagster.net.secrets import hide, secrets_in
 
 DEFAULT_BASE_URL = "https://api.goapi.ai"

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
-import socket
-import ssl
 
 import aiohttp
 import httpx
@@ -16,6 +12,7 @@ from httpx_aiohttp import AiohttpTransport
 from seedance_dagster.api.body import read_body
 from seedance_dagster.api.errors import GatewayError, RateLimitError, TransportError, VendorError
 from seedance_dagster.api.replies import Reply, read_reply
+from seedance_dagster.net.failures import of_aiohttp
 from seedance_dagster.net.outbound import proxy_for, tls_context
 
 MAX_HEAD_BYTES = 100 * 1024
@@ -76,7 +73,7 @@ async def exchange(
     try:
         return await _exchange(transport, request, timeout_s)
     except NETWORK_ERRORS as error:
-        if lenient is None or not isinstance(_of_aiohttp(error), aiohttp.ClientResponseError):
+        if lenient is None or not isinstance(of_aiohttp(error), aiohttp.ClientResponseError):
             raise
     return await _exchange(lenient, request, timeout_s)
 
@@ -96,50 +93,3 @@ def retry_delay(error: Exception) -> bool | float:
     if isinstance(error, RateLimitError | VendorError) and error.retry_after_s is not None:
         return error.retry_after_s if error.retry_after_s <= _MAX_WAIT_S else False
     return isinstance(error, RateLimitError | GatewayError | TransportError | VendorError)
-
-
-def failure_reason(error: Exception) -> str:  # noqa: C901, PLR0911  a table reads best flat
-    """Return why a request got no reply, for people."""
-    match _cause(error):
-        case aiohttp.ClientHttpProxyError(status=status):
-            return f"the proxy refuses the connection (HTTP {status})"
-        case aiohttp.ClientProxyConnectionError():
-            return "the proxy accepts no connection"
-        case socket.gaierror():
-            return "the host's name cannot be resolved"
-        case ssl.SSLCertVerificationError() as refused:
-            unknown = "self" in refused.verify_message or "issuer" in refused.verify_message
-            advice = "; name your own certificates in REQUESTS_CA_BUNDLE" if unknown else ""
-            return f"its certificate is not trusted ({refused.verify_message}){advice}"
-        case ssl.SSLError() as refused:
-            return f"the encryption failed ({refused.reason or type(refused).__name__})"
-        case TimeoutError() | httpx.TimeoutException():
-            return "no answer in time"
-        case aiohttp.ClientResponseError() | httpx.RemoteProtocolError():
-            return "the answer is not valid HTTP"
-        case ConnectionResetError() | BrokenPipeError() | aiohttp.ClientError():
-            return "the connection ended early"
-        case OSError(errno=None | errno.ECONNREFUSED):
-            return "it accepts no connection"
-        case OSError(errno=int(number)):
-            return os.strerror(number).lower()
-        case other:
-            return str(other) or type(other).__name__
-
-
-def _cause(error: Exception) -> Exception:
-    """Return the error at the bottom, which aiohttp and its transport wrap."""
-    match _of_aiohttp(error):
-        case aiohttp.ClientProxyConnectionError() as proxy_error:
-            return proxy_error
-        case aiohttp.ClientConnectorCertificateError() as refused:
-            return refused.certificate_error
-        case aiohttp.ClientConnectorError() as refused:
-            return refused.os_error
-        case other:
-            return other
-
-
-def _of_aiohttp(error: Exception) -> Exception:
-    """Return the error of aiohttp, since its transport reports nearly all as timeouts."""
-    return error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error

@@ -29,9 +29,9 @@ from seedance_dagster.api.transport import (
     NETWORK_ERRORS,
     default_transport,
     exchange,
-    failure_reason,
     retry_delay,
 )
+from seedance_dagster.net.failures import failure_reason
 
 DEFAULT_UPLOAD_URL = "https://upload.theapi.app/api/ephemeral_resource"
 LINK_LIVES_S = 23 * 3600.0

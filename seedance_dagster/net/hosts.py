@@ -15,6 +15,7 @@ from typing import Protocol
 import aiohttp
 from yarl import URL
 
+from seedance_dagster.net.failures import failure_reason
 from seedance_dagster.net.lenient import lenient_request
 from seedance_dagster.net.links import LinkError, Resolver, validate_url
 from seedance_dagster.net.outbound import proxy_for, proxy_hosts, tls_context
@@ -164,14 +165,8 @@ async def _send(
     try:
         proxy = proxy_for(str(target))
         return await session.request(method, target, allow_redirects=False, headers=headers, proxy=proxy)
-    except aiohttp.ClientProxyConnectionError:
-        reason = "cannot be reached: the proxy accepts no connection"
-    except aiohttp.ClientHttpProxyError as error:
-        reason = f"cannot be reached: the proxy refuses (HTTP {error.status})"
-    except aiohttp.ClientConnectorDNSError:
-        reason = "cannot be resolved"
-    except aiohttp.ClientConnectorError as error:
-        reason = f"accepts no connection ({type(error).__name__})"
+    except (aiohttp.ClientHttpProxyError, aiohttp.ClientConnectorError) as error:
+        reason = f"gives no answer: {failure_reason(error)}"
     except aiohttp.ServerTimeoutError:
         reason = _LATE
     raise _silent(target, reason)

@@ -26,8 +26,8 @@ from pydantic import SecretStr
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotSentError, TransportError
-from seedance_dagster.api.transport import failure_reason
 from seedance_dagster.engine.stages.download import DownloadError, DownloadLimits, download_video
+from seedance_dagster.net.failures import failure_reason
 from seedance_dagster.net.outbound import proxy_for, proxy_hosts
 
 HOST = "api.example.test"

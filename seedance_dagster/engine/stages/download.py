@@ -20,6 +20,7 @@ import aiohttp
 
 from seedance_dagster.engine.stages.throughput import SlowHostError, Throughput
 from seedance_dagster.media.boxes import FIRST_BOXES
+from seedance_dagster.net.failures import failure_reason
 from seedance_dagster.net.hosts import HostResponse, open_session, request
 from seedance_dagster.net.links import LinkError
 from seedance_dagster.net.secrets import SafeError
@@ -211,4 +212,4 @@ def _describe(error: aiohttp.ClientError) -> str:
         return "the file host's answer is not valid HTTP"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the file host ended the connection without an answer"
-    return type(error).__name__
+    return failure_reason(error)

@@ -12,6 +12,7 @@ from seedance_dagster.media.references.host import (
     UnusableReferenceError,
     megabytes,
 )
+from seedance_dagster.net.failures import failure_reason
 from seedance_dagster.net.hosts import open_session
 from seedance_dagster.net.links import LinkError
 
@@ -34,7 +35,7 @@ def fetch_reference(url: str, *, allow_private: bool = False) -> bytes:
     except LinkError as error:
         raise UnusableReferenceError(f"is not followed: {error}") from None
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise UnusableReferenceError(f"cannot be read: {type(error).__name__}") from None
+        raise UnusableReferenceError(f"cannot be read: {failure_reason(error)}") from None
 
 
 async def _fetch(url: str, *, allow_private: bool) -> bytes:

@@ -24,6 +24,7 @@ from seedance_dagster.media.references.host import (
     UnusableReferenceError,
     megabytes,
 )
+from seedance_dagster.net.failures import failure_reason
 from seedance_dagster.net.hosts import SilentHostError
 from seedance_dagster.net.links import LinkError
 from seedance_dagster.threads import in_thread
@@ -69,7 +70,7 @@ class Prober:
                     f"or {self._limits.total_s:g} s in all"
                 ) from None
             except aiohttp.ClientError as error:
-                raise UnusableReferenceError(f"cannot be read: {_reason(error)}") from None
+                raise UnusableReferenceError(f"cannot be read: {failure_reason(error)}") from None
             except OSError as error:
                 raise UnusableReferenceError(f"cannot be read: {error.strerror or error}") from None
             except ValueError:
@@ -127,9 +128,3 @@ class Prober:
             assert file.missing is not None
             offset = file.missing // limits.part_bytes * limits.part_bytes
             file.put(offset, await self._host.part(url, offset))
-
-
-def _reason(error: aiohttp.ClientError) -> str:
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the connection ended early"
-    return f"its host sends an invalid answer ({type(error).__name__})"
