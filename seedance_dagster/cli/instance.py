@@ -42,8 +42,11 @@ def dagster_of(settings: Settings) -> Iterator[DagsterInstance]:
     try:
         with DagsterInstance.get() as instance:
             yield instance
-    except (DagsterError, SQLAlchemyError, OSError, yaml.YAMLError) as error:
+    except Exception as error:
         # The errors of ledger and store have classes of their own, so a database error is Dagster's.
+        known = isinstance(error, DagsterError | SQLAlchemyError | OSError | yaml.YAMLError)
+        if not known and not type(error).__module__.startswith("dagster"):  # such as those of its storages
+            raise
         # Its message quotes SQL.
         words = describe_driver_error(error.orig) if isinstance(error, DBAPIError) else str(error)
         raise click.ClickException(f"the Dagster in {home} cannot be used: {words}") from None
