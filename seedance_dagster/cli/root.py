@@ -78,8 +78,8 @@ class Commands(click.Group):
                 raise click.ClickException(f"S3 cannot be used: {message}") from None
             if package == "sqlite3" or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
                 # Databases of its own are temporary; a full disk seldom says which one it is.
-                where = "the temporary folder (TMPDIR), and where the output goes"
-                raise click.ClickException(f"{message}: make room in {where}") from None
+                advice = "make room where the command writes, and in the temporary folder (TMPDIR)"
+                raise click.ClickException(f"{message}: {advice}") from None
             if isinstance(error, OSError):
                 raise click.ClickException(message) from None
             raise

@@ -76,7 +76,7 @@ def test_a_full_disk_is_a_message(error: Exception) -> None:
     """A full disk gives a message that says where to make room, also under a temporary file."""
     done = CliRunner().invoke(failing(error), ["fail"])
     assert done.exit_code == 1
-    assert done.output.startswith(f"Error: {error}: make room in the temporary folder (TMPDIR), ")
+    assert done.output.startswith(f"Error: {error}: make room where the command writes, ")
 
 
 def test_a_reader_that_left_is_no_error() -> None:
