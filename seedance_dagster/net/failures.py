@@ -18,7 +18,7 @@ def failure_reason(error: Exception) -> str:  # noqa: C901, PLR0911  a table rea
             return f"the proxy refuses the connection (HTTP {status})"
         case aiohttp.ClientProxyConnectionError():
             return "the proxy accepts no connection"
-        case socket.gaierror():
+        case socket.gaierror() | aiohttp.ClientConnectorDNSError():
             return "the host's name cannot be resolved"
         case ssl.SSLCertVerificationError() as refused:
             unknown = "self" in refused.verify_message or "issuer" in refused.verify_message
@@ -43,8 +43,8 @@ def failure_reason(error: Exception) -> str:  # noqa: C901, PLR0911  a table rea
 def _cause(error: Exception) -> Exception:
     """Return the error at the bottom, which aiohttp and its transport wrap."""
     match of_aiohttp(error):
-        case aiohttp.ClientProxyConnectionError() as proxy_error:
-            return proxy_error
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientConnectorDNSError() as refused:
+            return refused
         case aiohttp.ClientConnectorCertificateError() as refused:
             return refused.certificate_error
         case aiohttp.ClientConnectorError() as refused:

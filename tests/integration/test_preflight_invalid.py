@@ -130,11 +130,11 @@ def test_an_invalid_reference_has_a_readable_reason(files, look, lists, words):
     [
         (
             "http://127.0.0.1:{closed}/a.png?sig=secret",
-            "cannot be reached: the link's host 127.0.0.1 accepts no",
+            "cannot be reached: the link's host 127.0.0.1 gives no answer: it accepts",
         ),
         (
             "http://nowhere.invalid/a.png?sig=secret",
-            "cannot be reached: the link's host nowhere.invalid cannot",
+            "cannot be reached: the link's host nowhere.invalid gives no answer: the host's name",
         ),
         ("{host}/to-metadata?sig=secret", "is not followed: the link leads to the private address 169.254."),
         ("{host}/to-file?sig=secret", "is not followed: the link leads to file:, only http"),
