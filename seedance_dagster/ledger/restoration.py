@@ -39,6 +39,23 @@ class Restoration(LedgerPart):
         with self._database.reading() as connection:
             return self._is_empty(connection)
 
+    def check_intact(self) -> None:
+        """Check the file of a SQLite ledger.
+
+        Raises:
+            LedgerError: It is damaged, such as a backup that SQLite has mixed with the `-wal` of a lost file.
+        """
+        with self._database.reading() as connection:
+            if connection.dialect.name != "sqlite":
+                return
+            report = str(connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar())
+        if (problem := report.splitlines()[-1]) != "ok":
+            raise LedgerError(
+                f"the ledger at {self._database.label} is damaged ({problem}): was a backup put beside the "
+                "-wal file of another one? Move the ledger, its -wal and its -shm away together, and put the "
+                "backup in their place. Nothing was restored"
+            )
+
     def last_written(self) -> datetime | None:
         """Return the time of the newest journal entry (UTC), which is as far as a backup knows.
 

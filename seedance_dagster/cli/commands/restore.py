@@ -73,6 +73,7 @@ def command(*, applying: bool, as_json: bool) -> None:
             "prompt sets have errors, so it is not known what their orders asked for: nothing was restored"
         )
     with dagster_of(settings) as instance, settings.services() as services:
+        services.ledger.restoration.check_intact()
         place = find_place(services)
         sets = [
             read_contents(services, prompt_set, list(prompt_set.partitions)) for prompt_set in loaded.sets
