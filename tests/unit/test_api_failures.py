@@ -156,6 +156,7 @@ def test_the_reason_is_one_line_of_limited_length(task, reason):
         (400, "rejected due to copyright restrictions", "", "moderation"),
         (400, "cannot parse: a policy of trust", "a policy of trust", "invalid"),
         (10000, "a real person stands in image 1", "", "real_person"),
+        (400, "prompt is not allowed to be empty", "", "invalid"),
         (400, "uploadresource: timed out", "", "vendor"),
         (400, "failed to download the reference image: 403", "", "vendor"),
         (400, "image url is not accessible", "", "vendor"),
