@@ -116,15 +116,17 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         envelope = {"code": status, "data": envelope if codes <= {*_SUCCESS} else None} | envelope
     if not isinstance(envelope, dict) or not envelope.keys() & {"code", "data", "message"}:
         start = body[:100].lstrip(b"\xef\xbb\xbf \t\r\n")
+        page = start.startswith(b"<")
+        kind = "a web page" if page else "not an answer of the API" if start else "an empty answer"
         return Reply(
             status,
             status,
-            _words(_bare_texts(envelope)) or f"HTTP {status} without an envelope",
+            _words(_bare_texts(envelope)) or kind,
             None,
             readable=False,
             retry_after_s=retry_after,
             broken=envelope is None and start.startswith(b"{"),
-            page=start.startswith(b"<"),
+            page=page,
             json=isinstance(envelope, dict),
             location=strip_query(headers.get("location", ""))[:_MOST_LOCATION]
             if status in _REDIRECTS

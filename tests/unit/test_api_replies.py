@@ -124,7 +124,8 @@ def test_messages_of_envelope_and_error_are_joined():
     quoting = json.dumps({"message": "x" * 995 + " KEY-123456"}).encode()
     hide("KEY-123456")
     assert read_reply(401, {}, quoting).message == "x" * 995 + " ***"
-    assert read_reply(502, {}, b"<html>").message == "HTTP 502 without an envelope"
+    kinds = {b"<html>": "a web page", b" \n": "an empty answer", b"no": "not an answer of the API"}
+    assert {body: read_reply(502, {}, body).message for body in kinds} == kinds
     assert read_reply(422, {}, b'{"detail":[{"msg":"too long"}]}').message == "too long"
 
 
