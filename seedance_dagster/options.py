@@ -35,13 +35,10 @@ class ApiOptions(BaseModel):
     """Options of the vendor's API: the account and its limits."""
 
     api_key: str = Field(
-        default="",
-        repr=False,
-        description="The API key. Without it everything loads and nothing is submitted.",
+        default="", repr=False, description="The API key; without it everything loads, nothing is submitted."
     )
     base_url: str = Field(
-        default="https://api.goapi.ai",
-        description="The address of the API, without user name or password.",
+        default="https://api.goapi.ai", description="The address of the API, without user name or password."
     )
     upload_url: str = Field(
         default="https://upload.theapi.app/api/ephemeral_resource",
@@ -56,31 +53,34 @@ class ApiOptions(BaseModel):
     max_in_flight: int | None = Field(
         default=None,
         gt=0,
-        description="The number of tasks that may be at the vendor at once. By default the account's limit.",
+        le=100_000,
+        description="The number of tasks that may be at the vendor at once; by default the account's limit.",
     )
     max_advancers: int = Field(
         default=1,
         gt=0,
+        le=100,
         description="The number of runs of `seedance_advance` that may share the work at once.",
     )
     off_peak_only: bool = Field(
-        default=False,
-        description="Submit only outside the vendor's peak hours, 09:00-15:00 UTC.",
+        default=False, description="Submit only outside the vendor's peak hours, 09:00-15:00 UTC."
     )
     max_rejections_per_day: int = Field(
         default=100,
         gt=0,
+        le=1_000_000,
         description="The number of prompts that moderation may reject in a UTC day before submitting stops "
         "until 00:00 UTC. The vendor charges for rejected prompts, and more for each as they add up.",
     )
     post_timeout_s: int = Field(
         default=180,
         gt=0,
+        le=3600,
         description="Seconds to wait for the API's reply to a new task; it may fetch reference files first. "
         "After that the order is uncertain and is looked up in the API's history.",
     )
     get_timeout_s: int = Field(
-        default=30, gt=0, description="Seconds to wait for any other reply of the API."
+        default=30, gt=0, le=3600, description="Seconds to wait for any other reply of the API."
     )
     preflight: bool | None = Field(
         default=None,
@@ -95,6 +95,7 @@ class ApiOptions(BaseModel):
     min_download_kb_per_s: int = Field(
         default=10,
         ge=0,
+        le=1_000_000,
         description="The rate below which the download of a video is given up for the moment, in kB a second "
         "over a minute. 0 waits for any host, for at most 30 minutes.",
     )
@@ -113,7 +114,7 @@ class ApiOptions(BaseModel):
     )
     prices: str = Field(
         default="",
-        description="A YAML file of prices that win over the packaged ones, and of further task types.",
+        description="A YAML file of prices that win over the packaged ones, and of new task types.",
     )
     budget_usd_per_day: float | None = usd_amount(
         "The most that may be spent in a UTC day, in USD. Orders that would exceed it are not placed.",
@@ -217,8 +218,7 @@ class StorageOptions(BaseModel):
     )
 
     gallery_url: str = Field(
-        default="",
-        description="The address at which the gallery is served; the event of each video links to it.",
+        default="", description="The address of the gallery, to which the event of each video links."
     )
 
     @field_validator("gallery_url")

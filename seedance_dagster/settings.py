@@ -37,7 +37,7 @@ _OTHER_NAMES = {
     "dagster_home": "DAGSTER_HOME",
 }
 _ALLOWED = {
-    "int": ("a whole number", "whole numbers from {least}"),
+    "int": ("a whole number", "whole numbers from {ge} to {le}"),
     "float": ("an amount of money", "amounts in USD above 0, such as 25 or 12.50"),
     "bool": ("true or false", "true and false, also written yes and no, on and off, 1 and 0"),
 }
@@ -80,6 +80,7 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
     max_partitions_per_run: int = Field(
         default=250,
         gt=0,
+        le=100_000,
         description="The largest number of partitions in one run. A larger backfill becomes several runs, "
         "each of which starts sooner.",
     )
@@ -284,6 +285,7 @@ def _describe(problem: Mapping[str, Any]) -> str:
         return f"{variable}: {problem['ctx']['error']}"
     [field] = [field for field in Settings.model_fields.values() if field.validation_alias == variable]
     noun, allowed = next(words for name, words in _ALLOWED.items() if name in str(field.annotation))
-    least = 0 if any(getattr(limit, "ge", None) == 0 for limit in field.metadata) else 1
+    limits = ((name, getattr(limit, name, None)) for limit in field.metadata for name in ("ge", "le"))
+    bounds = {"ge": 1} | {name: value for name, value in limits if value is not None}
     fault = f"is not {noun}" if problem["type"].endswith("_parsing") else "is out of range"
-    return f"{variable}: {problem['input']!r} {fault}; allowed are {allowed.format(least=least)}"
+    return f"{variable}: {problem['input']!r} {fault}; allowed are {allowed.format_map(bounds)}"

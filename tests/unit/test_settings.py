@@ -147,12 +147,17 @@ def test_without_a_home_nothing_is_guessed(home, shown, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("SEEDANCE_MAX_IN_FLIGHT", "0", "is out of range; allowed are whole numbers from 1"),
+        ("SEEDANCE_MAX_IN_FLIGHT", "0", "is out of range; allowed are whole numbers from 1 to 100000"),
         ("SEEDANCE_MAX_IN_FLIGHT", "-3", "is out of range; allowed are whole numbers from 1"),
         ("SEEDANCE_MAX_IN_FLIGHT", "2.5", "is not a whole number; allowed are whole numbers from 1"),
         ("SEEDANCE_MAX_IN_FLIGHT", "many", "is not a whole number; allowed are whole numbers from 1"),
         ("SEEDANCE_MAX_REJECTIONS_PER_DAY", "0", "is out of range; allowed are whole numbers from 1"),
-        ("SEEDANCE_MIN_DOWNLOAD_KB_PER_S", "-1", "is out of range; allowed are whole numbers from 0"),
+        (
+            "SEEDANCE_MAX_ADVANCERS",
+            "50000000000000",
+            "is out of range; allowed are whole numbers from 1 to 100",
+        ),
+        ("SEEDANCE_MIN_DOWNLOAD_KB_PER_S", "-1", "is out of range; allowed are whole numbers from 0 to"),
         ("SEEDANCE_MAX_PARTITIONS_PER_RUN", "0", "is out of range; allowed are whole numbers from 1"),
         ("SEEDANCE_OFF_PEAK_ONLY", "maybe", "is not true or false; allowed are true and false, also"),
     ],
