@@ -93,13 +93,20 @@ _LONG = (
 )
 
 
+def _needs_postgresql(item: pytest.Item) -> bool:
+    assert isinstance(item, pytest.Function)
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("ledger_url") == "postgresql" or "postgres_url" in item.fixturenames
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what samples leave out, and start the longest files first, so that none is the last one to end."""
+    """Mark further cases, and start the longest files first, so that none is the last one to end."""
     cases = Counter[str]()
     for item in items:
-        sampled = item.get_closest_marker("sampled")
-        if sampled is not None:
+        if _needs_postgresql(item):
+            item.add_marker(pytest.mark.further)
+        if sampled := item.get_closest_marker("sampled"):
             function = item.nodeid.partition("[")[0]
             if cases[function] % sampled.args[0]:
                 item.add_marker(pytest.mark.further)
@@ -118,11 +125,8 @@ def pytest_collection_finish() -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests marked `each_database` on SQLite and on PostgreSQL, all others on SQLite alone."""
-    marker = metafunc.definition.get_closest_marker("each_database")
-    if "ledger_url" in metafunc.fixturenames and marker:
-        marks = [pytest.mark.further] if marker.kwargs.get("further") else []
-        databases = ["sqlite", pytest.param("postgresql", marks=marks)]
-        metafunc.parametrize("ledger_url", databases, indirect=True)
+    if "ledger_url" in metafunc.fixturenames and metafunc.definition.get_closest_marker("each_database"):
+        metafunc.parametrize("ledger_url", ["sqlite", "postgresql"], indirect=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from seedance_dagster import prompt_partitions
 from seedance_dagster.defs.steps import outputs
 from seedance_dagster.ledger import reports
 
-pytestmark = [pytest.mark.integration, QUIET]
+pytestmark = [pytest.mark.integration, pytest.mark.further, QUIET]
 
 
 def nothing() -> None:

@@ -21,7 +21,7 @@ from seedance_dagster.engine.worker import working
 from seedance_dagster.ledger import reports
 from seedance_dagster.ledger.order import State
 
-pytestmark = [pytest.mark.integration, QUIET]
+pytestmark = [pytest.mark.integration, pytest.mark.further, QUIET]
 
 PROMPTS = {"first": "one", "edited": "two", "removed": "three", "never": "four"}
 

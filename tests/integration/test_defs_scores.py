@@ -10,7 +10,7 @@ from seedance_dagster.defs.steps.scores import SCORE_LEASE
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.scores.score import Score
 
-pytestmark = [pytest.mark.integration, QUIET]
+pytestmark = [pytest.mark.integration, pytest.mark.further, QUIET]
 
 SCORES = dg.AssetKey(["spots", "scores"])
 

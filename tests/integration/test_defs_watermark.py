@@ -13,7 +13,7 @@ from seedance_dagster.cli.root import root
 from seedance_dagster.emulator import vendor, watermarks
 from seedance_dagster.ledger.order import State
 
-pytestmark = [pytest.mark.integration, QUIET]
+pytestmark = [pytest.mark.integration, pytest.mark.further, QUIET]
 PREVIEW = {"task_type": "seedance-2-preview", "duration": 5, "remove_watermark": True}
 
 
@@ -41,7 +41,6 @@ def clean_run(location):
     return run
 
 
-@pytest.mark.further
 def test_the_event_of_a_clean_video_names_both_tasks_and_their_sum(location, clean_run):
     """The video with the watermark is an observation; nothing is left to report."""
     source, removal = location.orders("cat")

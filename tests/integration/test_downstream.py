@@ -61,6 +61,7 @@ def run(location, asset, partition=None):
     )
 
 
+@pytest.mark.further
 def test_an_asset_behind_each_video_gets_it_as_its_parameter(location):
     """The asset gets a checked download of the video, with the partition's prompt and URI."""
     done = run(location, "subtitles", "cat")

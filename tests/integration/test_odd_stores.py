@@ -143,6 +143,7 @@ def test_the_bucket_may_stand_in_the_host_s_name(odd, addressing, host):
     assert host in client.generate_presigned_url("get_object", Params={"Bucket": "videos", "Key": "k"})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -220,6 +221,7 @@ def test_a_head_without_a_length_is_counted(odd, video):
     assert store.head(KEY).size_bytes == video.stat().st_size
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("manners", "lacking"),
     [

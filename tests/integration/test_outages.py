@@ -31,7 +31,7 @@ from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.further]
 
 
 def assert_all_is_well(engine, number: int) -> None:

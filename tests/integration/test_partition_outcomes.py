@@ -12,7 +12,7 @@ from seedance_dagster.defs.naming import WAITS_TAG
 from seedance_dagster.ledger import reports
 from seedance_dagster.ledger.tables.schema import orders
 
-pytestmark = [pytest.mark.integration, QUIET]
+pytestmark = [pytest.mark.integration, pytest.mark.further, QUIET]
 
 
 @pytest.fixture(scope="module")

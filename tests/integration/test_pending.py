@@ -89,6 +89,7 @@ def ordered(location) -> list[str]:
         return [f"{order.prompt_set}/{order.partition}" for order in ledger.queries.find()]
 
 
+@pytest.mark.further
 def test_the_schedule_is_off_until_it_is_switched_on(idle):
     """The schedule runs once a day, after the vendor's peak hours."""
     schedule = the_schedule(idle)

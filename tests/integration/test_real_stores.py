@@ -16,7 +16,7 @@ from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.capabilities import Verdict, examine
 from seedance_dagster.storage.errors import StoreError
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.further]
 
 LACKS = {"rclone": {"conditions": "ignored"}, "moto": {}}
 """The capabilities that each of them lacks, as `check-storage` says it."""

@@ -73,6 +73,7 @@ def test_other_endpoints_have_no_mark(endpoint):
     assert Task.parse(with_endpoint(endpoint)).mark is None
 
 
+@pytest.mark.further
 @given(st.recursive(st.none() | st.text() | st.integers(), lambda c: st.dictionaries(st.text(), c)))
 def test_any_config_is_read(config):
     """Reading any value in place of a configuration raises nothing."""

@@ -98,7 +98,7 @@ def essence(done: Audit) -> tuple[object, ...]:
     return done.findings, done.totals, done.compared
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("plant", [pytest.param(plant, id=name) for name, plant in PLANTS.items()])
 def test_each_damage_is_found_by_groups_as_by_a_comparison_of_everything(plant):
     """Findings, evidence, totals and counts are the same, with and without `--deep`."""

@@ -70,6 +70,7 @@ def test_a_history_that_stops_after_it_was_proven_costs_little_for_long():
     assert simulated("stopping").record.belief is Belief.REFUTED
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", HISTORIES)
 def test_no_task_is_lost_and_the_rate_is_kept(name):
     """The end of each task is seen within two turns, and no more requests leave than allowed."""

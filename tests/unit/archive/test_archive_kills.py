@@ -42,7 +42,7 @@ def kill_at(monkeypatch, services, where: str, name: str, *, after: bool, call: 
     monkeypatch.setattr(services.ledger.leases, "release", lambda *_: None)
 
 
-@pytest.mark.each_database(further=True)
+@pytest.mark.each_database
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(("where", "name"), STEPS)
