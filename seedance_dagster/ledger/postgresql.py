@@ -59,7 +59,8 @@ def encoding_problem(connection: sa.Connection) -> str | None:
 
 def _on_connect(connection: Any, _record: Any) -> None:
     # psycopg reads no times in a database's own style, such as that of SET datestyle = 'German'.
-    if not connection.info.parameter_status("DateStyle").startswith("ISO"):
+    style = connection.info.parameter_status("DateStyle") or ""  # some poolers do not say it
+    if not style.startswith("ISO"):
         with connection.cursor() as cursor:
             cursor.execute("SET datestyle = 'ISO'")
         connection.commit()
